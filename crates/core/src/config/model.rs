@@ -1,0 +1,349 @@
+//! The configuration's types. `configs/default.toml` explains every key; nothing here has a second default.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Sampling, ScaffoldKind};
+
+/// All of it, resolved. Holds names of environment variables, never secrets.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The run as a whole.
+    pub run: RunConfig,
+    /// How many items are worked on at once.
+    pub jobs: JobsConfig,
+    /// Spending limits.
+    pub budget: BudgetConfig,
+    /// Where data comes from, by name.
+    pub sources: BTreeMap<String, SourceConfig>,
+    /// Which sources are good enough.
+    pub filter: FilterConfig,
+    /// How sources become tasks.
+    pub prepare: PrepareConfig,
+    /// How queries are posed.
+    pub queries: QueriesConfig,
+    /// How queries are attempted.
+    pub trajectories: TrajectoriesConfig,
+    /// How attempts are graded.
+    pub judge: JudgeConfig,
+    /// Which attempts go into the dataset.
+    pub select: SelectConfig,
+    /// What the dataset looks like.
+    pub emit: EmitConfig,
+    /// Chat models, by name.
+    pub models: BTreeMap<String, ModelConfig>,
+    /// Which model plays which role.
+    pub roles: RolesConfig,
+    /// Where code runs.
+    pub sandbox: SandboxConfig,
+}
+
+/// The run as a whole.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunConfig {
+    /// The run's name, a folder under `output`.
+    pub name: String,
+    /// Where runs and the ledger live.
+    pub output: PathBuf,
+    /// The seed of all that is random.
+    pub seed: u64,
+    /// The share of a stage's items, 0 to 1, that may fail before the stage stops.
+    pub max_failed: f64,
+}
+
+/// How many items are worked on at once.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JobsConfig {
+    /// Items of a stage in flight; 0 means twice the processors.
+    pub items: usize,
+    /// Sandboxes open at once; 0 means the processors and one.
+    pub sandboxes: usize,
+}
+
+/// Spending limits, for one invocation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BudgetConfig {
+    /// US dollars; 0 means no limit.
+    pub usd: f64,
+    /// Tokens in and out; 0 means no limit.
+    pub tokens: u64,
+}
+
+/// A place data comes from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum SourceConfig {
+    /// The sources that come with `synth`.
+    Bundled {
+        /// Only these; all when empty.
+        #[serde(default)]
+        only: Vec<String>,
+    },
+    /// A folder that is a source, or whose folders are sources.
+    Folder {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A benchmark suite in DSGym's unified task format.
+    Suite {
+        /// A folder or a `.tar.gz`.
+        path: PathBuf,
+        /// The licence of its data.
+        licence: String,
+        /// Whether rows that quote its data may be passed on.
+        #[serde(default)]
+        redistributable: bool,
+    },
+}
+
+/// Which sources are good enough. Every rule's verdict is recorded.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FilterConfig {
+    /// All files together, in bytes.
+    pub max_bytes: u64,
+    /// Rows of the largest table, at least.
+    pub min_rows: u64,
+    /// Rows of the largest table, at most.
+    pub max_rows: u64,
+    /// Columns of the widest table, at least.
+    pub min_columns: u64,
+    /// Columns of the widest table, at most.
+    pub max_columns: u64,
+    /// File endings of which a source must have at least one.
+    pub file_types: Vec<String>,
+    /// Licences that are let through, without regard to case; empty means all.
+    pub licences: Vec<String>,
+}
+
+/// How sources become tasks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PrepareConfig {
+    /// The share of sources, 0 to 1, that is held out.
+    pub eval_share: f64,
+    /// The share of a predicted table's rows, 0 to 1, that becomes the hidden test.
+    pub test_share: f64,
+    /// Rows of a hidden test, at least.
+    pub min_test_rows: u64,
+    /// The limits of a trajectory.
+    pub limits: LimitsConfig,
+}
+
+/// The limits of a trajectory.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LimitsConfig {
+    /// Assistant turns.
+    pub turns: u32,
+    /// Wall time of one cell, in seconds.
+    pub cell_seconds: u64,
+    /// Wall time of all cells of a trajectory, in seconds.
+    pub total_seconds: u64,
+    /// Memory of a sandbox, in MiB.
+    pub memory_mib: u64,
+    /// Output of a cell that a model is shown, in bytes.
+    pub output_bytes: u64,
+}
+
+/// How queries are posed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QueriesConfig {
+    /// Queries that an exploration is asked for.
+    pub per_task: u32,
+    /// Explorations of each task.
+    pub explorations: u32,
+    /// How the explorer samples.
+    pub sampling: Sampling,
+}
+
+/// How queries are attempted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrajectoriesConfig {
+    /// Attempts at each query or task.
+    pub attempts: u32,
+    /// How agents act.
+    pub scaffold: ScaffoldKind,
+    /// Tokens of a conversation at most, as the endpoint counts them.
+    pub max_tokens: u64,
+    /// How the solver samples.
+    pub sampling: Sampling,
+}
+
+/// How attempts are graded.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JudgeConfig {
+    /// Judgements of each trajectory.
+    pub samples: u32,
+    /// Times a malformed judgement is asked for again.
+    pub retries: u32,
+    /// Whether attempts that the verifier refused are judged too.
+    pub failed_attempts: bool,
+    /// How the judge samples.
+    pub sampling: Sampling,
+}
+
+/// Which attempts go into the dataset.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SelectConfig {
+    /// The smallest mean grade, 1 to 5.
+    pub min_mean: f64,
+    /// The smallest single grade, 1 to 5.
+    pub min_grade: f64,
+    /// Queries at least this similar, 0 to 1, count as one.
+    pub max_similarity: f64,
+    /// Trajectories of one query or task, at most.
+    pub per_query: u32,
+    /// Trajectories of one source, at most.
+    pub per_source: u32,
+}
+
+/// What the dataset looks like.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EmitConfig {
+    /// The dataset's name, for the card.
+    pub name: String,
+    /// Uncompressed bytes of a row group, about.
+    pub row_group_bytes: u64,
+    /// Uncompressed bytes of a file, about.
+    pub shard_bytes: u64,
+    /// Whether rows tell how long the work took; readings of a clock make no two runs alike.
+    pub timings: bool,
+}
+
+/// A chat model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelConfig {
+    /// Who serves it.
+    pub provider: Provider,
+    /// The model's name as the endpoint knows it.
+    pub model: String,
+    /// The endpoint, up to and including `/v1`; for `openai`.
+    #[serde(default)]
+    pub base_url: String,
+    /// The environment variable that holds the key; none is sent when empty.
+    #[serde(default)]
+    pub api_key_env: String,
+    /// Further headers; a value `env:NAME` is read from the environment.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// How structured output is asked for.
+    #[serde(default)]
+    pub structured: Structured,
+    /// Time without a byte after which a request is given up, in seconds.
+    #[serde(default = "default_timeout")]
+    pub timeout_seconds: u64,
+    /// Tries after the first, for passing faults.
+    #[serde(default = "default_retries")]
+    pub retries: u32,
+    /// Requests in flight, at most.
+    #[serde(default = "default_concurrency")]
+    pub concurrency: usize,
+    /// Requests a minute; 0 means no limit.
+    #[serde(default)]
+    pub requests_per_minute: u64,
+    /// Tokens a minute; 0 means no limit.
+    #[serde(default)]
+    pub tokens_per_minute: u64,
+    /// US dollars for a million tokens sent.
+    #[serde(default)]
+    pub usd_per_million_prompt: f64,
+    /// US dollars for a million tokens received.
+    #[serde(default)]
+    pub usd_per_million_completion: f64,
+    /// For `builtin`: the share of first attempts, 0 to 1, that trip over an error and recover.
+    #[serde(default)]
+    pub error_rate: f64,
+    /// For `builtin`: the share of attempts, 0 to 1, that end in a wrong answer.
+    #[serde(default)]
+    pub wrong_rate: f64,
+    /// For `replay`: the file of exchanges.
+    #[serde(default)]
+    pub exchanges: PathBuf,
+    /// A file that this model's exchanges are written to, to be replayed later; none when empty.
+    #[serde(default)]
+    pub record: PathBuf,
+}
+
+const fn default_timeout() -> u64 {
+    120
+}
+const fn default_retries() -> u32 {
+    6
+}
+const fn default_concurrency() -> usize {
+    16
+}
+
+/// Who serves a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Provider {
+    /// The embedded teacher.
+    Builtin,
+    /// Any OpenAI-compatible endpoint.
+    Openai,
+    /// A file of exchanges.
+    Replay,
+}
+
+/// How structured output is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Structured {
+    /// By the prompt alone; every endpoint can.
+    #[default]
+    Prompt,
+    /// `response_format: json_object`.
+    JsonObject,
+    /// `response_format: json_schema`.
+    JsonSchema,
+}
+
+/// Which model, by its name under `models`, plays which role.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RolesConfig {
+    /// Explores data and poses queries.
+    pub explorer: String,
+    /// Attempts queries.
+    pub solver: String,
+    /// Grades attempts.
+    pub judge: String,
+    /// Embeds queries; empty means lexical similarity.
+    pub embedder: String,
+}
+
+/// Where code runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SandboxConfig {
+    /// Which backend.
+    pub backend: SandboxBackend,
+    /// A Python 3.10+ to build the environment with; found on the PATH when empty.
+    pub python: PathBuf,
+    /// Where environments are kept; the user's cache folder when empty.
+    pub cache: PathBuf,
+    /// Whether to run where the kernel gives no isolation.
+    pub allow_weak_isolation: bool,
+}
+
+/// A sandbox backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SandboxBackend {
+    /// Local Python processes.
+    Local,
+}

@@ -1,0 +1,2 @@
+//! The `synth` command.
+fn main() {}
