@@ -482,10 +482,17 @@ pub struct Observation {
     pub value: Option<String>,
     /// Whether anything was cut.
     pub truncated: bool,
-    /// Wall time, in milliseconds.
+    /// Wall time, in milliseconds; 0 where the run does not tell times.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub duration_ms: u64,
-    /// The largest resident size so far, in bytes, where it is known.
+    /// The largest resident size so far, in bytes, where it is known and told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_peak_bytes: Option<u64>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// A call of a tool, as a model asked for it.

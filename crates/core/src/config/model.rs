@@ -53,6 +53,8 @@ pub struct RunConfig {
     pub seed: u64,
     /// The share of a stage's items, 0 to 1, that may fail before the stage stops.
     pub max_failed: f64,
+    /// Whether records tell how long the work took; readings of a clock make no two runs alike.
+    pub timings: bool,
 }
 
 /// How many items are worked on at once.
@@ -218,8 +220,6 @@ pub struct EmitConfig {
     pub row_group_bytes: u64,
     /// Uncompressed bytes of a file, about.
     pub shard_bytes: u64,
-    /// Whether rows tell how long the work took; readings of a clock make no two runs alike.
-    pub timings: bool,
 }
 
 /// A chat model.

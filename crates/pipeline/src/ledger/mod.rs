@@ -1,0 +1,395 @@
+//! The memory across runs: outcomes, replies and pins in SQLite, durable when acknowledged.
+//!
+//! WAL mode with `synchronous=FULL`; one [`writer`] thread commits in groups, so that many waiting writers share one
+//! fsync; readers have a connection of their own. SQLite cuts the torn tail of a log by itself; every value carries a
+//! checksum of ours besides, and one that does not fit counts as absent.
+
+mod key;
+mod value;
+mod writer;
+
+use std::fs::{self, File, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use synth_core::{Fingerprint, Memo, MemoError};
+
+pub use key::{Basis, OutcomeKey};
+use writer::Writer;
+
+/// The ledger's format; a ledger of another one is refused, never guessed at.
+const FORMAT: i64 = 1;
+
+const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS outcome (key BLOB NOT NULL UNIQUE, stage TEXT NOT NULL, item TEXT NOT NULL, basis BLOB NOT NULL,
+    status INTEGER NOT NULL, reason TEXT, message TEXT, spurious INTEGER NOT NULL, records INTEGER NOT NULL, value BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS made (id TEXT NOT NULL UNIQUE, key BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS memo (key BLOB NOT NULL UNIQUE, value BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS pin (name TEXT NOT NULL UNIQUE, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS listing (run TEXT NOT NULL, stage TEXT NOT NULL, records INTEGER NOT NULL, keys BLOB NOT NULL, UNIQUE (run, stage));
+";
+
+/// The ledger cannot be opened, read or written.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum LedgerError {
+    /// Another process has it.
+    #[error("the ledger `{path}` is in use by {holder}; wait for that run to end, or give this one another `run.output`")]
+    InUse {
+        /// The ledger.
+        path: String,
+        /// Who has it.
+        holder: String,
+    },
+    /// The disk is full.
+    #[error("no space left for the ledger `{0}`; free some space and run again: all that was finished is kept")]
+    DiskFull(String),
+    /// It was written by another version.
+    #[error("the ledger `{path}` has format {found}, this version reads format {FORMAT}; use the version that wrote it, or another `run.output`")]
+    Format {
+        /// The ledger.
+        path: String,
+        /// Its format.
+        found: i64,
+    },
+    /// There is none.
+    #[error("there is no ledger at `{0}` yet; `synth run` makes one")]
+    Missing(String),
+    /// Anything else.
+    #[error("cannot use the ledger `{path}`: {message}")]
+    Broken {
+        /// The ledger.
+        path: String,
+        /// What SQLite or the system said.
+        message: String,
+    },
+}
+
+/// How an item ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// It made records.
+    Kept,
+    /// It was left out for a reason.
+    Dropped,
+    /// It could not be worked on.
+    Failed,
+}
+
+impl Status {
+    /// The status as it stands in files and events.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Kept => "kept",
+            Self::Dropped => "dropped",
+            Self::Failed => "failed",
+        }
+    }
+
+    const fn from_code(code: i64) -> Self {
+        match code {
+            0 => Self::Kept,
+            1 => Self::Dropped,
+            _ => Self::Failed,
+        }
+    }
+}
+
+/// An outcome as it is stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredOutcome {
+    /// The item's id.
+    pub item: String,
+    /// How it ended.
+    pub status: Status,
+    /// Why it was dropped or failed, in snake case.
+    pub reason: Option<String>,
+    /// The same for a person.
+    pub message: Option<String>,
+    /// For a failure, whether the next run should try again.
+    pub spurious: bool,
+    /// The ids of the records made.
+    pub made: Vec<String>,
+    /// The records and the rejected pieces, as JSON.
+    pub value: Vec<u8>,
+}
+
+/// The ledger; see the module.
+pub struct Ledger {
+    path: PathBuf,
+    reader: Mutex<Connection>,
+    writer: Option<Writer>,
+    /// Held, not read: the lock goes with it.
+    _lock: Option<File>,
+}
+
+impl Ledger {
+    /// Opens or makes the ledger in `folder` and keeps every other process out until it is dropped.
+    pub fn open(folder: &Path) -> Result<Self, LedgerError> {
+        let path = folder.join("ledger.sqlite");
+        let broken = |error: std::io::Error| io_error(&path, &error);
+        fs::create_dir_all(folder).map_err(broken)?;
+        let lock = take_lock(folder, &path)?;
+        let connection = Connection::open(&path).map_err(|error| sqlite_error(&path, &error))?;
+        prepare(&connection, &path)?;
+        let writer = Writer::start(connection, &path).map_err(broken)?;
+        let reader = Mutex::new(read_connection(&path)?);
+        Ok(Self { path, reader, writer: Some(writer), _lock: Some(lock) })
+    }
+
+    /// Opens the ledger in `folder` to look at, beside a run that may be writing.
+    pub fn open_read_only(folder: &Path) -> Result<Self, LedgerError> {
+        let path = folder.join("ledger.sqlite");
+        if !path.exists() {
+            return Err(LedgerError::Missing(path.display().to_string()));
+        }
+        let connection = read_connection(&path)?;
+        check_format(&connection, &path)?;
+        Ok(Self { reader: Mutex::new(connection), path, writer: None, _lock: None })
+    }
+
+    /// The outcome under `key`.
+    pub fn outcome(&self, key: &OutcomeKey) -> Result<Option<StoredOutcome>, LedgerError> {
+        self.read(|connection| {
+            connection
+                .prepare_cached("SELECT item, status, reason, message, spurious, value FROM outcome WHERE key = ?1")?
+                .query_row([key.as_bytes().as_slice()], |row| {
+                    Ok((
+                        StoredOutcome {
+                            item: row.get(0)?,
+                            status: Status::from_code(row.get(1)?),
+                            reason: row.get(2)?,
+                            message: row.get(3)?,
+                            spurious: row.get(4)?,
+                            made: Vec::new(),
+                            value: Vec::new(),
+                        },
+                        row.get::<_, Vec<u8>>(5)?,
+                    ))
+                })
+                .optional()
+        })
+        .map(|found| {
+            let (mut outcome, stored) = found?;
+            outcome.value = value::unpack(&stored)?;
+            Some(outcome)
+        })
+    }
+
+    /// How the item under `key` ended, without its records: status, reason, whether to try again.
+    pub fn status(&self, key: &OutcomeKey) -> Result<Option<(Status, Option<String>, bool, u64)>, LedgerError> {
+        self.read(|connection| {
+            connection
+                .prepare_cached("SELECT status, reason, spurious, records FROM outcome WHERE key = ?1")?
+                .query_row([key.as_bytes().as_slice()], |row| {
+                    Ok((Status::from_code(row.get(0)?), row.get(1)?, row.get(2)?, row.get::<_, i64>(3)? as u64))
+                })
+                .optional()
+        })
+    }
+
+    /// The basis of this stage's latest outcome for the same item, whatever it was based on.
+    pub fn latest_basis(&self, key: &OutcomeKey) -> Result<Option<Basis>, LedgerError> {
+        let (low, high) = key.same_item();
+        self.read(|connection| {
+            connection
+                .prepare_cached("SELECT basis FROM outcome WHERE key BETWEEN ?1 AND ?2 ORDER BY rowid DESC LIMIT 1")?
+                .query_row([low.as_slice(), high.as_slice()], |row| row.get::<_, Vec<u8>>(0))
+                .optional()
+        })
+        .map(|bytes| bytes.and_then(|bytes| Basis::from_bytes(&bytes)))
+    }
+
+    /// Stores an outcome; durable when this returns.
+    pub async fn put_outcome(&self, key: OutcomeKey, stage: &'static str, basis: Basis, outcome: StoredOutcome) -> Result<(), LedgerError> {
+        self.writer()?.write(writer::Write::Outcome { key, stage, basis, outcome: Box::new(outcome) }).await
+    }
+
+    /// The outcome in which the record with this id was made.
+    pub fn maker(&self, id: &str) -> Result<Option<OutcomeKey>, LedgerError> {
+        self.read(|connection| {
+            connection
+                .prepare_cached("SELECT key FROM made WHERE id = ?1")?
+                .query_row([id], |row| row.get::<_, Vec<u8>>(0))
+                .optional()
+        })
+        .map(|bytes| bytes.and_then(|bytes| OutcomeKey::from_bytes(&bytes)))
+    }
+
+    /// Ids that begin with `prefix`, at most `limit`.
+    pub fn ids(&self, prefix: &str, limit: usize) -> Result<Vec<String>, LedgerError> {
+        let high = format!("{prefix}\u{10ffff}");
+        self.read(|connection| {
+            connection
+                .prepare_cached("SELECT id FROM made WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3")?
+                .query_map(params![prefix, high, limit as i64], |row| row.get(0))?
+                .collect()
+        })
+    }
+
+    /// What run `run` has of `stage`: the keys of its outcomes in order, and how many records they made.
+    pub fn listing(&self, run: &str, stage: &str) -> Result<Option<Listing>, LedgerError> {
+        self.read(|connection| {
+            connection
+                .prepare_cached("SELECT records, keys FROM listing WHERE run = ?1 AND stage = ?2")?
+                .query_row([run, stage], |row| Ok((row.get::<_, i64>(0)? as u64, row.get::<_, Vec<u8>>(1)?)))
+                .optional()
+        })
+        .map(|found| found.map(|(records, bytes)| Listing { records, keys: OutcomeKey::many_from_bytes(&bytes) }))
+    }
+
+    /// Says what run `run` has of `stage`; durable when this returns.
+    pub async fn put_listing(&self, run: &str, stage: &'static str, listing: &Listing) -> Result<(), LedgerError> {
+        let keys = listing.keys.iter().flat_map(OutcomeKey::as_bytes).copied().collect();
+        self.writer()?.write(writer::Write::Listing { run: run.to_owned(), stage, records: listing.records, keys }).await
+    }
+
+    /// Pins facts that later runs must not change: for each name the value that was pinned first.
+    pub async fn pin(&self, facts: Vec<(String, String)>) -> Result<(), LedgerError> {
+        self.writer()?.write(writer::Write::Pins(facts)).await
+    }
+
+    /// A pinned fact.
+    pub fn pinned(&self, name: &str) -> Result<Option<String>, LedgerError> {
+        self.read(|connection| {
+            connection.prepare_cached("SELECT value FROM pin WHERE name = ?1")?.query_row([name], |row| row.get(0)).optional()
+        })
+    }
+
+    /// Forgets the outcomes of a stage under these keys, so that they are worked on again.
+    pub async fn forget(&self, keys: Vec<OutcomeKey>) -> Result<(), LedgerError> {
+        self.writer()?.write(writer::Write::Forget(keys)).await
+    }
+
+    /// How many outcomes and remembered values there are.
+    pub fn sizes(&self) -> Result<(u64, u64), LedgerError> {
+        self.read(|connection| {
+            Ok((
+                connection.query_row("SELECT count(*) FROM outcome", [], |row| row.get::<_, i64>(0))? as u64,
+                connection.query_row("SELECT count(*) FROM memo", [], |row| row.get::<_, i64>(0))? as u64,
+            ))
+        })
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn writer(&self) -> Result<&Writer, LedgerError> {
+        self.writer.as_ref().ok_or_else(|| LedgerError::Broken {
+            path: self.path.display().to_string(),
+            message: "it was opened to look at only".to_owned(),
+        })
+    }
+
+    fn read<T>(&self, query: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, LedgerError> {
+        let connection = self.reader.lock().expect("no reader panics with the connection in hand");
+        query(&connection).map_err(|error| sqlite_error(&self.path, &error))
+    }
+}
+
+/// What a run has of a stage.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Listing {
+    /// Records that the outcomes made.
+    pub records: u64,
+    /// The outcomes, in the order of the items.
+    pub keys: Vec<OutcomeKey>,
+}
+
+#[async_trait]
+impl Memo for Ledger {
+    async fn get(&self, key: Fingerprint) -> Result<Option<Vec<u8>>, MemoError> {
+        self.read(|connection| {
+            connection
+                .prepare_cached("SELECT value FROM memo WHERE key = ?1")?
+                .query_row([key.as_bytes().as_slice()], |row| row.get::<_, Vec<u8>>(0))
+                .optional()
+        })
+        .map(|stored| stored.and_then(|stored| value::unpack(&stored)))
+        .map_err(|error| MemoError(error.to_string()))
+    }
+
+    async fn put(&self, key: Fingerprint, value: Vec<u8>) -> Result<(), MemoError> {
+        let writer = self.writer().map_err(|error| MemoError(error.to_string()))?;
+        writer.write(writer::Write::Memo { key, value }).await.map_err(|error| MemoError(error.to_string()))
+    }
+}
+
+/// One process at a time: an advisory lock that the system drops with the process, however it ends.
+fn take_lock(folder: &Path, ledger: &Path) -> Result<File, LedgerError> {
+    let path = folder.join("ledger.lock");
+    let open = || File::options().read(true).write(true).create(true).truncate(false).open(&path);
+    let mut file = open().map_err(|error| io_error(&path, &error))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            // The name of the holder is a courtesy: an unreadable one changes nothing.
+            if file.read_to_string(&mut holder).is_err() || holder.is_empty() {
+                "another process".clone_into(&mut holder);
+            }
+            return Err(LedgerError::InUse { path: ledger.display().to_string(), holder });
+        }
+        Err(TryLockError::Error(error)) => return Err(io_error(&path, &error)),
+    }
+    let write = |file: &mut File| {
+        file.set_len(0)?;
+        file.rewind()?;
+        write!(file, "process {}", std::process::id())
+    };
+    write(&mut file).map_err(|error| io_error(&path, &error))?;
+    Ok(file)
+}
+
+fn prepare(connection: &Connection, path: &Path) -> Result<(), LedgerError> {
+    let run = || -> rusqlite::Result<()> {
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "cache_size", -64_000)?;
+        let is_new = connection.query_row("SELECT count(*) = 0 FROM sqlite_master", [], |row| row.get::<_, bool>(0))?;
+        if is_new {
+            connection.pragma_update(None, "user_version", FORMAT)?;
+        }
+        Ok(())
+    };
+    run().map_err(|error| sqlite_error(path, &error))?;
+    check_format(connection, path)?;
+    connection.execute_batch(SCHEMA).map_err(|error| sqlite_error(path, &error))
+}
+
+fn check_format(connection: &Connection, path: &Path) -> Result<(), LedgerError> {
+    let found: i64 = connection
+        .query_row("PRAGMA user_version", [], |row| row.get(0))
+        .map_err(|error| sqlite_error(path, &error))?;
+    if found == FORMAT { Ok(()) } else { Err(LedgerError::Format { path: path.display().to_string(), found }) }
+}
+
+fn read_connection(path: &Path) -> Result<Connection, LedgerError> {
+    // WAL readers need to write the shared-memory file, so the connection is not opened read-only; it never writes a row.
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+        .map_err(|error| sqlite_error(path, &error))?;
+    connection.pragma_update(None, "query_only", true).map_err(|error| sqlite_error(path, &error))?;
+    connection.busy_timeout(std::time::Duration::from_secs(10)).map_err(|error| sqlite_error(path, &error))?;
+    connection.set_prepared_statement_cache_capacity(32);
+    Ok(connection)
+}
+
+fn sqlite_error(path: &Path, error: &rusqlite::Error) -> LedgerError {
+    let path = path.display().to_string();
+    match error.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::DiskFull) => LedgerError::DiskFull(path),
+        _ => LedgerError::Broken { path, message: error.to_string() },
+    }
+}
+
+fn io_error(path: &Path, error: &std::io::Error) -> LedgerError {
+    let path = path.display().to_string();
+    match error.kind() {
+        std::io::ErrorKind::StorageFull => LedgerError::DiskFull(path),
+        _ => LedgerError::Broken { path, message: error.to_string() },
+    }
+}
