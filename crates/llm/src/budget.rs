@@ -54,24 +54,35 @@ impl Budget {
     }
 }
 
+/// What a model's tokens cost, in US dollars a million.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Prices {
+    prompt: f64,
+    completion: f64,
+}
+
+impl Prices {
+    pub(crate) fn of(config: &ModelConfig) -> Self {
+        Self { prompt: config.usd_per_million_prompt, completion: config.usd_per_million_completion }
+    }
+
+    pub(crate) fn put_on(self, usage: &mut Usage) {
+        usage.usd =
+            (usage.prompt_tokens as f64 * self.prompt + usage.completion_tokens as f64 * self.completion) / 1e6;
+    }
+}
+
 /// The layer that asks and tells the [`Budget`], and puts a price on every answer.
 pub(crate) struct Budgeted {
     budget: Arc<Budget>,
     counters: Arc<Counters>,
-    usd_per_million_prompt: f64,
-    usd_per_million_completion: f64,
+    prices: Prices,
     inner: Box<dyn Layer>,
 }
 
 impl Budgeted {
-    pub(crate) fn new(config: &ModelConfig, budget: Arc<Budget>, counters: Arc<Counters>, inner: Box<dyn Layer>) -> Self {
-        Self {
-            budget,
-            counters,
-            usd_per_million_prompt: config.usd_per_million_prompt,
-            usd_per_million_completion: config.usd_per_million_completion,
-            inner,
-        }
+    pub(crate) fn new(budget: Arc<Budget>, counters: Arc<Counters>, prices: Prices, inner: Box<dyn Layer>) -> Self {
+        Self { budget, counters, prices, inner }
     }
 }
 
@@ -81,9 +92,7 @@ impl Layer for Budgeted {
         self.budget.check()?;
         let mut answer = self.inner.answer(call).await?;
         let usage = answer.usage_mut();
-        usage.usd = (usage.prompt_tokens as f64 * self.usd_per_million_prompt
-            + usage.completion_tokens as f64 * self.usd_per_million_completion)
-            / 1e6;
+        self.prices.put_on(usage);
         self.budget.spend(*usage);
         self.counters.call(*usage);
         Ok(answer)
