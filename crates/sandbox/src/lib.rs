@@ -1,1 +1,105 @@
-//! synth-sandbox
+//! Sandboxes: isolated, stateful Python, one for each trajectory.
+//!
+//! A stage holds `dyn` [`Sandboxes`], opens a [`Sandbox`] for each trajectory and has it [execute](Sandbox::execute) cells. A
+//! failure of the agent's code is an [`Observation`]; a [`SandboxError`] means that the sandbox itself could not do its work.
+//!
+//! The arrows: [`LocalSandboxes`] (`local`) has a Python [`environment`] made, starts a zygote in it (`zygote`) and asks that for
+//! a forked `child` per sandbox. `child` runs one cell: it sends and receives frames (`frame`), drains what the cell prints
+//! (`output`) and judges time, memory and death from outside. `files` reads and writes in the workspace, `scratch` owns the folder
+//! on the host and sweeps what dead owners left, [`probe`] tells `synth doctor` what the kernel offers. The Python side is
+//! `agent/`: `zygote.py` forks, `jail.py` isolates, `agent.py` runs cells. Start reading at [`Sandbox`], then `child`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use synth_core::Observation;
+
+mod child;
+pub mod environment;
+mod error;
+mod files;
+mod frame;
+mod local;
+mod output;
+pub mod probe;
+mod scratch;
+mod zygote;
+
+pub use child::Interrupter;
+pub use error::SandboxError;
+pub use local::LocalSandboxes;
+
+/// A file of the host that a sandbox sees, read-only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MountedFile {
+    /// Where the agent finds it: relative, under `data/`.
+    pub path: String,
+    /// Where it lies on the host.
+    pub host_path: PathBuf,
+}
+
+/// What a sandbox holds and how far it may go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SandboxSpec {
+    /// Whose it is, for logs: a record's id.
+    pub label: String,
+    /// The files under `data/`.
+    pub files: Vec<MountedFile>,
+    /// The seed of `random` and NumPy's global generator.
+    pub seed: u64,
+    /// Wall time of one cell.
+    pub cell: Duration,
+    /// Memory that the agent may take beyond the loaded libraries.
+    pub memory_bytes: u64,
+    /// Bytes of each stream, and of the value, that an observation shows.
+    pub output_bytes: u64,
+    /// Bytes that the workspace may hold.
+    pub workspace_bytes: u64,
+}
+
+/// A file that an agent made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Artifact {
+    /// Its path in the workspace, as it was asked for.
+    pub path: String,
+    /// Its content.
+    pub bytes: Vec<u8>,
+}
+
+/// A backend: opens sandboxes, so many at once.
+#[async_trait]
+pub trait Sandboxes: Send + Sync {
+    /// Opens a fresh sandbox; waits while all slots are taken.
+    async fn open(&self, spec: &SandboxSpec) -> Result<Box<dyn Sandbox>, SandboxError>;
+
+    /// How many sandboxes were opened so far.
+    fn opened(&self) -> u64;
+
+    /// Ends the backend; sandboxes that are still open die with it.
+    async fn close(&self);
+}
+
+/// One Python interpreter with a workspace, alive from cell to cell.
+#[async_trait]
+pub trait Sandbox: Send {
+    /// Runs a cell. Whatever the code does is an observation; after a cell that ended the interpreter the next one finds it new
+    /// and empty, and its `stderr` says so.
+    async fn execute(&mut self, code: &str) -> Result<Observation, SandboxError>;
+
+    /// Reads a file of the workspace that has no more than `max_bytes`.
+    async fn read_file(&mut self, path: &str, max_bytes: u64) -> Result<Vec<u8>, SandboxError>;
+
+    /// Writes a file of the workspace, with the folders above it.
+    async fn write_file(&mut self, path: &str, bytes: &[u8]) -> Result<(), SandboxError>;
+
+    /// Takes regular files out of the workspace, no more than `max_bytes` together. Links are not followed; what is missing, not a
+    /// regular file or too large is left out.
+    async fn collect(&mut self, paths: &[String], max_bytes: u64) -> Result<Vec<Artifact>, SandboxError>;
+
+    /// A handle that interrupts the running cell from elsewhere.
+    fn interrupter(&self) -> Interrupter;
+
+    /// Ends the interpreter and everything that it started, and frees the slot.
+    async fn close(self: Box<Self>);
+}
