@@ -14,6 +14,7 @@ import socket
 import sys
 import warnings
 
+import jail
 import wire
 
 CONTROL, SPARE_OUT, SPARE_ERR = 1000, 1001, 1002  # out of the way of descriptors that a cell opens and closes
@@ -183,8 +184,15 @@ class Agent:
                 os._exit(0)  # a child that the cell forked came back here
             wire.send(self.connection, reply)
 
+    def reserve_memory(self, reserve):
+        """Keeps some memory back while a cell runs, so that there is enough to say that it ran out."""
+        hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+        soft = hard - jail.RESERVE_BYTES if reserve and hard != resource.RLIM_INFINITY else hard
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
     def run(self, code):
         put_back_streams()
+        self.reserve_memory(True)
         self.recorder.clear()
         signal.signal(signal.SIGINT, self.interrupted)
         result = None
@@ -196,6 +204,7 @@ class Agent:
         except BaseException as error:  # an interrupt in IPython's own code, say
             self.running = False
             failure = error
+        self.reserve_memory(False)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         if result is not None:
             failure = result.error_before_exec or result.error_in_exec

@@ -30,6 +30,9 @@ INSIDE_ID = 1000  # the user and group that the agent sees itself as
 OUTSIDE_IDS = 0x6F000000  # where the range of host ids starts that root hands out to sandboxes, one each
 
 
+RESERVE_BYTES = 32 << 20  # for the agent, to answer when a cell has used up its memory
+
+
 class JailError(Exception):
     """The kernel refused a layer; `layer` names it."""
 
@@ -227,7 +230,7 @@ def data_bytes():
 
 def set_limits(memory_bytes, workspace_bytes, inherited_bytes):
     # RLIMIT_DATA rather than RLIMIT_AS: a mapped data file is not memory that the agent uses up.
-    limit(resource.RLIMIT_DATA, inherited_bytes + memory_bytes)
+    limit(resource.RLIMIT_DATA, inherited_bytes + memory_bytes + RESERVE_BYTES)
     limit(resource.RLIMIT_FSIZE, workspace_bytes)
     limit(resource.RLIMIT_CORE, 0)
     limit(resource.RLIMIT_NOFILE, 1024)
