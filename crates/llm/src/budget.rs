@@ -25,7 +25,11 @@ pub struct Budget {
 impl Budget {
     /// A budget of which nothing is spent; a limit of 0 is no limit.
     pub fn new(config: &BudgetConfig) -> Self {
-        Self { limit_nano_usd: nano_usd(config.usd), limit_tokens: config.tokens, ..Self::default() }
+        Self {
+            limit_nano_usd: nano_usd(config.usd),
+            limit_tokens: config.tokens,
+            ..Self::default()
+        }
     }
 
     /// A budget that never ends.
@@ -38,19 +42,28 @@ impl Budget {
         let spent_nano_usd = self.spent_nano_usd.load(Relaxed);
         if self.limit_nano_usd > 0 && spent_nano_usd >= self.limit_nano_usd {
             let (spent, limit) = (usd(spent_nano_usd), usd(self.limit_nano_usd));
-            return Err(ModelError::BudgetReached { key: "usd", spent: format!("{spent:.2} USD"), limit: format!("{limit:.2} USD") });
+            return Err(ModelError::BudgetReached {
+                key: "usd",
+                spent: format!("{spent:.2} USD"),
+                limit: format!("{limit:.2} USD"),
+            });
         }
         let spent_tokens = self.spent_tokens.load(Relaxed);
         if self.limit_tokens > 0 && spent_tokens >= self.limit_tokens {
             let limit = format!("{} tokens", self.limit_tokens);
-            return Err(ModelError::BudgetReached { key: "tokens", spent: format!("{spent_tokens} tokens"), limit });
+            return Err(ModelError::BudgetReached {
+                key: "tokens",
+                spent: format!("{spent_tokens} tokens"),
+                limit,
+            });
         }
         Ok(())
     }
 
     fn spend(&self, usage: Usage) {
         self.spent_nano_usd.fetch_add(nano_usd(usage.usd), Relaxed);
-        self.spent_tokens.fetch_add(usage.prompt_tokens + usage.completion_tokens, Relaxed);
+        self.spent_tokens
+            .fetch_add(usage.prompt_tokens + usage.completion_tokens, Relaxed);
     }
 }
 
@@ -63,12 +76,16 @@ pub(crate) struct Prices {
 
 impl Prices {
     pub(crate) fn of(config: &ModelConfig) -> Self {
-        Self { prompt: config.usd_per_million_prompt, completion: config.usd_per_million_completion }
+        Self {
+            prompt: config.usd_per_million_prompt,
+            completion: config.usd_per_million_completion,
+        }
     }
 
     pub(crate) fn put_on(self, usage: &mut Usage) {
-        usage.usd =
-            (usage.prompt_tokens as f64 * self.prompt + usage.completion_tokens as f64 * self.completion) / 1e6;
+        usage.usd = (usage.prompt_tokens as f64 * self.prompt
+            + usage.completion_tokens as f64 * self.completion)
+            / 1e6;
     }
 }
 
@@ -81,8 +98,18 @@ pub(crate) struct Budgeted {
 }
 
 impl Budgeted {
-    pub(crate) fn new(budget: Arc<Budget>, counters: Arc<Counters>, prices: Prices, inner: Box<dyn Layer>) -> Self {
-        Self { budget, counters, prices, inner }
+    pub(crate) fn new(
+        budget: Arc<Budget>,
+        counters: Arc<Counters>,
+        prices: Prices,
+        inner: Box<dyn Layer>,
+    ) -> Self {
+        Self {
+            budget,
+            counters,
+            prices,
+            inner,
+        }
     }
 }
 

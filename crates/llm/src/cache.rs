@@ -34,7 +34,15 @@ impl Cached {
         prices: Prices,
         inner: Box<dyn Layer>,
     ) -> Self {
-        Self { keys, memo, counters, prices, chats: Flights::default(), embeddings: Flights::default(), inner }
+        Self {
+            keys,
+            memo,
+            counters,
+            prices,
+            chats: Flights::default(),
+            embeddings: Flights::default(),
+            inner,
+        }
     }
 
     async fn chat(&self, request: &ChatRequest) -> Result<ChatReply, ModelError> {
@@ -48,19 +56,27 @@ impl Cached {
         Ok(reply)
     }
 
-    async fn chat_once(&self, key: Fingerprint, request: &ChatRequest) -> Result<ChatReply, ModelError> {
+    async fn chat_once(
+        &self,
+        key: Fingerprint,
+        request: &ChatRequest,
+    ) -> Result<ChatReply, ModelError> {
         // A value that does not read as a reply is one of another version: the call is made anew.
         if let Some(bytes) = self.memo.get(key).await?
             && let Ok(mut reply) = serde_json::from_slice::<ChatReply>(&bytes)
         {
             // The price is computed again: JSON may move the last bit of a float, and rows must not differ by it.
             self.prices.put_on(&mut reply.usage);
-            return Ok(ChatReply { cached: true, ..reply });
+            return Ok(ChatReply {
+                cached: true,
+                ..reply
+            });
         }
         let Answer::Chat(reply) = self.inner.answer(Call::Chat(request)).await? else {
             unreachable!("a chat is answered by a chat");
         };
-        let bytes = serde_json::to_vec(&reply).expect("a reply serialises to JSON: its keys are strings");
+        let bytes =
+            serde_json::to_vec(&reply).expect("a reply serialises to JSON: its keys are strings");
         self.memo.put(key, bytes).await?;
         Ok(reply)
     }
@@ -70,7 +86,12 @@ impl Cached {
         let mut asked = HashSet::new();
         let mut vectors: HashMap<String, Vec<f32>> = HashMap::new();
         for text in texts.iter().filter(|text| asked.insert(text.as_str())) {
-            match self.memo.get(self.keys.text(text)).await?.and_then(|bytes| from_bytes(&bytes)) {
+            match self
+                .memo
+                .get(self.keys.text(text))
+                .await?
+                .and_then(|bytes| from_bytes(&bytes))
+            {
                 Some(vector) => {
                     self.counters.cached_reply();
                     vectors.insert(text.clone(), vector);
@@ -88,7 +109,10 @@ impl Cached {
                 vectors.insert(text.clone(), vector);
             }
         }
-        Ok(texts.iter().map(|text| vectors.get(text.as_str()).cloned().unwrap_or_default()).collect())
+        Ok(texts
+            .iter()
+            .map(|text| vectors.get(text.as_str()).cloned().unwrap_or_default())
+            .collect())
     }
 
     async fn embed_once(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, ModelError> {
@@ -96,7 +120,9 @@ impl Cached {
             unreachable!("an embedding is answered by an embedding");
         };
         for (text, vector) in texts.iter().zip(&vectors) {
-            self.memo.put(self.keys.text(text), to_bytes(vector)).await?;
+            self.memo
+                .put(self.keys.text(text), to_bytes(vector))
+                .await?;
         }
         Ok(vectors)
     }
@@ -110,7 +136,10 @@ impl Layer for Cached {
             Call::Embed(texts) => {
                 let vectors = self.embed(texts).await?;
                 // What it cost was counted below this layer, call by call.
-                Ok(Answer::Embed { vectors, usage: Usage::default() })
+                Ok(Answer::Embed {
+                    vectors,
+                    usage: Usage::default(),
+                })
             }
         }
     }
@@ -126,13 +155,19 @@ type Flight<T> = Arc<OnceCell<Result<T, ModelError>>>;
 
 impl<T> Default for Flights<T> {
     fn default() -> Self {
-        Self { flights: Mutex::default() }
+        Self {
+            flights: Mutex::default(),
+        }
     }
 }
 
 impl<T: Clone> Flights<T> {
     /// The result of `call`, or of the same call made by another; and whether it was another's.
-    async fn share(&self, key: Fingerprint, call: impl Future<Output = Result<T, ModelError>>) -> (Result<T, ModelError>, bool) {
+    async fn share(
+        &self,
+        key: Fingerprint,
+        call: impl Future<Output = Result<T, ModelError>>,
+    ) -> (Result<T, ModelError>, bool) {
         let boarded = self.board(key);
         let mut is_shared = true;
         let made = boarded.flight.get_or_init(|| async {
@@ -145,7 +180,11 @@ impl<T: Clone> Flights<T> {
 
     fn board(&self, key: Fingerprint) -> Boarded<'_, T> {
         let flight = Arc::clone(self.flights().entry(key).or_default());
-        Boarded { flights: self, key, flight }
+        Boarded {
+            flights: self,
+            key,
+            flight,
+        }
     }
 
     fn flights(&self) -> MutexGuard<'_, HashMap<Fingerprint, Flight<T>>> {
@@ -165,7 +204,10 @@ impl<T: Clone> Drop for Boarded<'_, T> {
         let mut flights = self.flights.flights();
         // A flight that has landed is closed to newcomers: they find the result in the memory, or try a failure anew.
         if self.flight.initialized() || Arc::strong_count(&self.flight) <= 2 {
-            if flights.get(&self.key).is_some_and(|flight| Arc::ptr_eq(flight, &self.flight)) {
+            if flights
+                .get(&self.key)
+                .is_some_and(|flight| Arc::ptr_eq(flight, &self.flight))
+            {
                 flights.remove(&self.key);
             }
         }
@@ -174,10 +216,18 @@ impl<T: Clone> Drop for Boarded<'_, T> {
 
 /// A vector as the memory keeps it: little-endian, four bytes a number.
 fn to_bytes(vector: &[f32]) -> Vec<u8> {
-    vector.iter().flat_map(|number| number.to_le_bytes()).collect()
+    vector
+        .iter()
+        .flat_map(|number| number.to_le_bytes())
+        .collect()
 }
 
 fn from_bytes(bytes: &[u8]) -> Option<Vec<f32>> {
     let (numbers, rest) = bytes.as_chunks::<4>();
-    (!numbers.is_empty() && rest.is_empty()).then(|| numbers.iter().map(|number| f32::from_le_bytes(*number)).collect())
+    (!numbers.is_empty() && rest.is_empty()).then(|| {
+        numbers
+            .iter()
+            .map(|number| f32::from_le_bytes(*number))
+            .collect()
+    })
 }

@@ -23,7 +23,10 @@ pub(crate) enum Call<'a> {
 #[derive(Clone, Debug)]
 pub(crate) enum Answer {
     Chat(ChatReply),
-    Embed { vectors: Vec<Vec<f32>>, usage: Usage },
+    Embed {
+        vectors: Vec<Vec<f32>>,
+        usage: Usage,
+    },
 }
 
 impl Answer {
@@ -48,7 +51,13 @@ impl Call<'_> {
         match self {
             Self::Chat(request) => {
                 let said: u64 = request.messages.iter().map(message_tokens).sum();
-                let tools: u64 = request.tools.iter().map(|tool| tokens_in(&tool.description) + tokens_in(&tool.parameters.to_string())).sum();
+                let tools: u64 = request
+                    .tools
+                    .iter()
+                    .map(|tool| {
+                        tokens_in(&tool.description) + tokens_in(&tool.parameters.to_string())
+                    })
+                    .sum();
                 said + tools
             }
             Self::Embed(texts) => texts.iter().map(|text| tokens_in(text)).sum(),
@@ -74,7 +83,10 @@ pub(crate) struct Keys {
 
 impl Keys {
     pub(crate) fn new(model: &str, structured: Structured) -> Self {
-        Self { model: model.to_owned(), structured }
+        Self {
+            model: model.to_owned(),
+            structured,
+        }
     }
 
     /// The key of a chat. How structure is asked for counts only where it is asked for.
@@ -97,9 +109,18 @@ impl Keys {
 fn message_tokens(message: &Message) -> u64 {
     // Every message costs a few tokens of its own, for the role and the separators.
     4 + match message {
-        Message::System(content) | Message::User(content) | Message::Tool { content, .. } => tokens_in(content),
-        Message::Assistant { content, tool_calls } => {
-            tokens_in(content) + tool_calls.iter().map(|call| tokens_in(&call.name) + tokens_in(&call.arguments)).sum::<u64>()
+        Message::System(content) | Message::User(content) | Message::Tool { content, .. } => {
+            tokens_in(content)
+        }
+        Message::Assistant {
+            content,
+            tool_calls,
+        } => {
+            tokens_in(content)
+                + tool_calls
+                    .iter()
+                    .map(|call| tokens_in(&call.name) + tokens_in(&call.arguments))
+                    .sum::<u64>()
         }
     }
 }

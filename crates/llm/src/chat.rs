@@ -51,7 +51,10 @@ pub enum Message {
 impl Message {
     /// An assistant message without tool calls.
     pub fn assistant(content: impl Into<String>) -> Self {
-        Self::Assistant { content: content.into(), tool_calls: Vec::new() }
+        Self::Assistant {
+            content: content.into(),
+            tool_calls: Vec::new(),
+        }
     }
 }
 

@@ -8,7 +8,9 @@ use synth_core::{FailureKind, Fingerprint, MemoError, RecordError};
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ModelError {
     /// The endpoint does not accept the key (401, 403).
-    #[error("the endpoint of model `{model}` does not accept the key ({status}: {message}); check `api_key_env` and the variable it names")]
+    #[error(
+        "the endpoint of model `{model}` does not accept the key ({status}: {message}); check `api_key_env` and the variable it names"
+    )]
     Unauthorized {
         /// The model's name in the configuration.
         model: String,
@@ -19,7 +21,9 @@ pub enum ModelError {
     },
 
     /// The endpoint does not know the model or the path (404).
-    #[error("the endpoint of model `{model}` does not know it (404: {message}); check `model` and `base_url`, which ends in `/v1` as a rule")]
+    #[error(
+        "the endpoint of model `{model}` does not know it (404: {message}); check `model` and `base_url`, which ends in `/v1` as a rule"
+    )]
     NotFound {
         /// The model's name in the configuration.
         model: String,
@@ -28,7 +32,9 @@ pub enum ModelError {
     },
 
     /// The account has no means left (402, or 429 with `insufficient_quota`).
-    #[error("the account behind model `{model}` has no quota left ({message}); top it up, then run again: finished work is kept")]
+    #[error(
+        "the account behind model `{model}` has no quota left ({message}); top it up, then run again: finished work is kept"
+    )]
     QuotaExceeded {
         /// The model's name in the configuration.
         model: String,
@@ -37,7 +43,9 @@ pub enum ModelError {
     },
 
     /// The endpoint refuses this very request; to send it again would not help.
-    #[error("the endpoint of model `{model}` refused the request ({status}: {message}); check the request against the model's limits")]
+    #[error(
+        "the endpoint of model `{model}` refused the request ({status}: {message}); check the request against the model's limits"
+    )]
     Refused {
         /// The model's name in the configuration.
         model: String,
@@ -50,7 +58,9 @@ pub enum ModelError {
     },
 
     /// The reply cannot be used.
-    #[error("model `{model}` sent an unusable reply: {message}; check that `base_url` is an OpenAI-compatible endpoint")]
+    #[error(
+        "model `{model}` sent an unusable reply: {message}; check that `base_url` is an OpenAI-compatible endpoint"
+    )]
     Malformed {
         /// The model's name in the configuration.
         model: String,
@@ -59,7 +69,9 @@ pub enum ModelError {
     },
 
     /// The endpoint is overloaded, out of order or limits the rate (408, 409, 425, 429, 5xx).
-    #[error("the endpoint of model `{model}` is not available ({status}: {message}); try again later")]
+    #[error(
+        "the endpoint of model `{model}` is not available ({status}: {message}); try again later"
+    )]
     Unavailable {
         /// The model's name in the configuration.
         model: String,
@@ -70,7 +82,9 @@ pub enum ModelError {
     },
 
     /// The connection failed, fell silent or was cut.
-    #[error("the connection to the endpoint of model `{model}` failed: {message}; check that it runs and that `base_url` is right")]
+    #[error(
+        "the connection to the endpoint of model `{model}` failed: {message}; check that it runs and that `base_url` is right"
+    )]
     Connection {
         /// The model's name in the configuration.
         model: String,
@@ -90,7 +104,9 @@ pub enum ModelError {
     },
 
     /// The spending limit of this invocation is reached; nothing was sent.
-    #[error("the budget is spent ({spent} of {limit}); raise `budget.{key}` and run again: finished work is kept")]
+    #[error(
+        "the budget is spent ({spent} of {limit}); raise `budget.{key}` and run again: finished work is kept"
+    )]
     BudgetReached {
         /// The key in the configuration: `usd` or `tokens`.
         key: &'static str,
@@ -190,7 +206,15 @@ impl From<ModelError> for RecordError {
             _ => FailureKind::Model,
         };
         // Only what lies in the request itself would fail again: all else passes, or a person puts it right.
-        let is_permanent = matches!(error, ModelError::Refused { .. } | ModelError::Malformed { .. });
-        Self { kind, reason: error.reason().to_owned(), message: error.to_string(), is_spurious: !is_permanent }
+        let is_permanent = matches!(
+            error,
+            ModelError::Refused { .. } | ModelError::Malformed { .. }
+        );
+        Self {
+            kind,
+            reason: error.reason().to_owned(),
+            message: error.to_string(),
+            is_spurious: !is_permanent,
+        }
     }
 }

@@ -63,7 +63,15 @@ pub fn open(
     budget: Arc<Budget>,
     meter: Arc<Meter>,
 ) -> Result<Arc<dyn ChatModel>, ModelError> {
-    open_with(name, config, base_url_override, memo, budget, &meter, Patience::of(config))
+    open_with(
+        name,
+        config,
+        base_url_override,
+        memo,
+        budget,
+        &meter,
+        Patience::of(config),
+    )
 }
 
 /// [`open`] with bounds of one's own.
@@ -86,22 +94,46 @@ pub fn open_with(
                 (_, Some(base_url)) => base_url,
                 (Provider::Builtin, None) => {
                     let message = "the builtin teacher is not running; start it first".to_owned();
-                    return Err(ModelError::Configuration { model: name.to_owned(), message });
+                    return Err(ModelError::Configuration {
+                        model: name.to_owned(),
+                        message,
+                    });
                 }
                 (_, None) => &config.base_url,
             };
             let limiter = Arc::new(Limiter::new(config));
             let provider = OpenAi::open(name, config, base_url, &patience)?;
-            let retrying = Retrying::new(name, patience, Arc::clone(&limiter), Arc::clone(&counters), Box::new(provider));
+            let retrying = Retrying::new(
+                name,
+                patience,
+                Arc::clone(&limiter),
+                Arc::clone(&counters),
+                Box::new(provider),
+            );
             let limited = Limited::new(limiter, Box::new(retrying));
             let budgeted = Budgeted::new(budget, Arc::clone(&counters), prices, Box::new(limited));
-            Box::new(Cached::new(keys.clone(), memo, counters, prices, Box::new(budgeted)))
+            Box::new(Cached::new(
+                keys.clone(),
+                memo,
+                counters,
+                prices,
+                Box::new(budgeted),
+            ))
         }
     };
     if !config.record.as_os_str().is_empty() {
-        layers = Box::new(Recording::open(name, &config.model, keys, &config.record, layers)?);
+        layers = Box::new(Recording::open(
+            name,
+            &config.model,
+            keys,
+            &config.record,
+            layers,
+        )?);
     }
-    Ok(Arc::new(Model { model: config.model.clone(), layers }))
+    Ok(Arc::new(Model {
+        model: config.model.clone(),
+        layers,
+    }))
 }
 
 /// Says in a sentence whether a model can be used, without any paid work: asks an endpoint for its list of models, which
@@ -113,7 +145,11 @@ pub async fn check(config: &ModelConfig) -> Result<String, ModelError> {
         Provider::Replay => {
             let keys = Keys::new(&config.model, config.structured);
             let replay = Replay::open(name, config, keys, Meter::new().model(name))?;
-            Ok(format!("`{}` holds {} exchanges", config.exchanges.display(), replay.len()))
+            Ok(format!(
+                "`{}` holds {} exchanges",
+                config.exchanges.display(),
+                replay.len()
+            ))
         }
         Provider::Openai => openai::list_models(name, config, &Patience::of(config)).await,
     }

@@ -71,7 +71,9 @@ impl Limiter {
     pub(crate) fn new(config: &ModelConfig) -> Self {
         let concurrency = config.concurrency.clamp(1, Semaphore::MAX_PERMITS);
         // A second's worth of requests may go out at once; tokens come in lumps, so ten seconds' worth of those.
-        let bucket = |per_minute: u64, burst_seconds: f64| (per_minute > 0).then(|| Bucket::new(per_minute, burst_seconds));
+        let bucket = |per_minute: u64, burst_seconds: f64| {
+            (per_minute > 0).then(|| Bucket::new(per_minute, burst_seconds))
+        };
         Self {
             max_concurrency: concurrency,
             places: Semaphore::new(concurrency),
@@ -90,7 +92,10 @@ impl Limiter {
     /// Waits for a place; those who came first are let in first.
     pub(crate) async fn enter(&self) -> Place<'_> {
         // The semaphore is never closed; were it, the call would go ahead without a place.
-        Place { limiter: self, permit: self.places.acquire().await.ok() }
+        Place {
+            limiter: self,
+            permit: self.places.acquire().await.ok(),
+        }
     }
 
     /// Waits until a request of about so many tokens may be sent.
@@ -105,7 +110,13 @@ impl Limiter {
             if let Some(bucket) = &mut state.tokens {
                 ready = ready.max(bucket.take(tokens, now));
             }
-            (ready, Ticket { epoch: state.epoch, tokens })
+            (
+                ready,
+                Ticket {
+                    epoch: state.epoch,
+                    tokens,
+                },
+            )
         };
         sleep_until(ready).await;
         // Another request may have been told to wait while this one slept, and again while it waits for that.
@@ -168,7 +179,9 @@ impl Limiter {
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        let Some(permit) = self.permit.take() else { return };
+        let Some(permit) = self.permit.take() else {
+            return;
+        };
         let mut state = self.limiter.state();
         if state.owed > 0 {
             state.owed -= 1;
@@ -189,7 +202,12 @@ impl Bucket {
     fn new(per_minute: u64, burst_seconds: f64) -> Self {
         let per_second = per_minute as f64 / 60.0;
         let capacity = (per_second * burst_seconds).max(1.0);
-        Self { per_second, capacity, level: capacity, filled_at: None }
+        Self {
+            per_second,
+            capacity,
+            level: capacity,
+            filled_at: None,
+        }
     }
 
     /// Takes `amount`, and says when it will have been there.
@@ -208,5 +226,155 @@ impl Bucket {
     /// Corrects what was taken on an estimate.
     fn settle(&mut self, estimated: u64, actual: u64) {
         self.level = (self.level + estimated as f64 - actual as f64).min(self.capacity);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::future::join_all;
+    use synth_core::config::{Provider, Structured};
+
+    use super::*;
+
+    fn config(concurrency: usize, requests_per_minute: u64, tokens_per_minute: u64) -> ModelConfig {
+        ModelConfig {
+            provider: Provider::Openai,
+            model: "m".to_owned(),
+            base_url: String::new(),
+            api_key_env: String::new(),
+            headers: std::collections::BTreeMap::new(),
+            structured: Structured::Prompt,
+            timeout_seconds: 1,
+            retries: 0,
+            concurrency,
+            requests_per_minute,
+            tokens_per_minute,
+            usd_per_million_prompt: 0.0,
+            usd_per_million_completion: 0.0,
+            error_rate: 0.0,
+            wrong_rate: 0.0,
+            exchanges: std::path::PathBuf::new(),
+            record: std::path::PathBuf::new(),
+        }
+    }
+
+    /// When each of so many requests, all asked for at once, may be sent.
+    async fn sent(limiter: &Limiter, requests: usize, tokens: u64) -> Vec<Duration> {
+        let start = Instant::now();
+        let wait = |_| async {
+            limiter.pace(tokens).await;
+            start.elapsed()
+        };
+        let mut times = join_all((0..requests).map(wait)).await;
+        times.sort();
+        times
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_minute_sees_more_requests_than_allowed() {
+        for per_minute in [1, 7, 60, 600] {
+            let times = sent(
+                &Limiter::new(&config(8, per_minute, 0)),
+                3 * per_minute as usize,
+                0,
+            )
+            .await;
+            let burst = (per_minute / 60).max(1);
+            for start in &times {
+                let minute = *start..*start + Duration::from_secs(60);
+                let in_minute = times.iter().filter(|time| minute.contains(time)).count() as u64;
+                assert!(
+                    in_minute < per_minute + burst,
+                    "{in_minute} of {per_minute}"
+                );
+            }
+            let expected =
+                Duration::from_secs(180).mul_f64(1.0 - burst as f64 / (3 * per_minute) as f64);
+            let last = *times.last().unwrap();
+            assert!(
+                last <= expected + Duration::from_millis(10),
+                "{last:?} for {expected:?}"
+            );
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tokens_are_paced_and_what_was_not_used_is_given_back() {
+        let limiter = Limiter::new(&config(8, 0, 6_000));
+        // A thousand may go at once, then a hundred a second.
+        let times = sent(&limiter, 3, 1_000).await;
+        assert_eq!(times[0], Duration::ZERO);
+        assert!(
+            times[2] >= Duration::from_secs(19) && times[2] <= Duration::from_secs(21),
+            "{times:?}"
+        );
+        let ticket = limiter.pace(10_000).await;
+        limiter.succeeded(ticket, 10);
+        let start = Instant::now();
+        limiter.pace(500).await;
+        assert!(start.elapsed() < Duration::from_secs(6));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_paced_without_a_limit() {
+        let times = sent(&Limiter::new(&config(8, 0, 0)), 1_000, 1 << 40).await;
+        assert_eq!(times.last(), Some(&Duration::ZERO));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_endpoint_that_asks_for_a_pause_gets_it_from_everyone() {
+        let limiter = Limiter::new(&config(8, 0, 0));
+        let ticket = limiter.pace(0).await;
+        limiter.overloaded(ticket, Some(Duration::from_secs(30)));
+        let times = sent(&limiter, 5, 0).await;
+        assert!(
+            times.iter().all(|time| *time >= Duration::from_secs(30)),
+            "{times:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn overload_halves_once_for_all_that_was_sent_before_it() {
+        let limiter = Limiter::new(&config(16, 0, 0));
+        let tickets = join_all((0..10).map(|_| limiter.pace(0))).await;
+        for ticket in tickets {
+            limiter.overloaded(ticket, None);
+        }
+        assert_eq!(limiter.concurrency(), 8);
+        for _ in 0..10 {
+            limiter.overloaded(limiter.pace(0).await, None);
+        }
+        assert_eq!(limiter.concurrency(), 1);
+    }
+
+    #[tokio::test]
+    async fn success_brings_places_back_slowly_and_never_above_the_limit() {
+        let limiter = Limiter::new(&config(16, 0, 0));
+        limiter.overloaded(limiter.pace(0).await, None);
+        for _ in 0..8 {
+            assert_eq!(limiter.concurrency(), 8);
+            limiter.succeeded(limiter.pace(0).await, 0);
+        }
+        assert_eq!(limiter.concurrency(), 9);
+        for _ in 0..1_000 {
+            limiter.succeeded(limiter.pace(0).await, 0);
+        }
+        assert_eq!(
+            (limiter.concurrency(), limiter.places.available_permits()),
+            (16, 16)
+        );
+    }
+
+    #[tokio::test]
+    async fn places_that_are_taken_when_they_go_are_not_given_out_again() {
+        let limiter = Limiter::new(&config(8, 0, 0));
+        let mut places = join_all((0..8).map(|_| limiter.enter())).await;
+        limiter.overloaded(limiter.pace(0).await, None);
+        places.truncate(4);
+        assert_eq!(limiter.places.available_permits(), 0);
+        places.truncate(3);
+        assert_eq!(limiter.places.available_permits(), 1);
+        drop(places);
+        assert_eq!(limiter.places.available_permits(), 4);
     }
 }

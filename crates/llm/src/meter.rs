@@ -94,7 +94,8 @@ impl Counters {
     pub(crate) fn call(&self, usage: Usage) {
         self.calls.fetch_add(1, Relaxed);
         self.prompt_tokens.fetch_add(usage.prompt_tokens, Relaxed);
-        self.completion_tokens.fetch_add(usage.completion_tokens, Relaxed);
+        self.completion_tokens
+            .fetch_add(usage.completion_tokens, Relaxed);
         self.cached_tokens.fetch_add(usage.cached_tokens, Relaxed);
         self.nano_usd.fetch_add(nano_usd(usage.usd), Relaxed);
     }

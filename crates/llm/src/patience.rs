@@ -45,7 +45,10 @@ impl Patience {
     /// The pause after the given number of tries (1, 2, …): random up to a bound that doubles, so that those who failed
     /// together do not come back together; never shorter than what the endpoint asked for, within reason.
     pub(crate) fn pause(&self, tries: u32, retry_after: Option<Duration>) -> Duration {
-        let bound = self.first_pause.saturating_mul(1 << (tries - 1).min(20)).min(self.max_pause);
+        let bound = self
+            .first_pause
+            .saturating_mul(1 << (tries - 1).min(20))
+            .min(self.max_pause);
         let drawn = bound.mul_f64(fastrand::f64());
         drawn.max(retry_after.unwrap_or_default().min(self.max_retry_after))
     }
@@ -54,7 +57,9 @@ impl Patience {
 /// How long an endpoint asks to wait: `retry-after-ms`, or `Retry-After` in seconds or as an HTTP date.
 pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let milliseconds = text("retry-after-ms").and_then(seconds).map(|duration| duration / 1000);
+    let milliseconds = text("retry-after-ms")
+        .and_then(seconds)
+        .map(|duration| duration / 1000);
     milliseconds.or_else(|| text("retry-after").and_then(|value| parse_retry_after(value, now)))
 }
 
@@ -122,11 +127,21 @@ mod tests {
     fn milliseconds_win_over_seconds_and_nonsense_is_nothing() {
         let mut headers = HeaderMap::new();
         headers.insert("retry-after", "7".parse().unwrap());
-        assert_eq!(retry_after(&headers, SystemTime::now()), Some(Duration::from_secs(7)));
+        assert_eq!(
+            retry_after(&headers, SystemTime::now()),
+            Some(Duration::from_secs(7))
+        );
         headers.insert("retry-after-ms", "250".parse().unwrap());
-        assert_eq!(retry_after(&headers, SystemTime::now()), Some(Duration::from_millis(250)));
+        assert_eq!(
+            retry_after(&headers, SystemTime::now()),
+            Some(Duration::from_millis(250))
+        );
         for nonsense in ["-1", "NaN", "inf", "soon", "", "1e300"] {
-            assert_eq!(parse_retry_after(nonsense, SystemTime::now()), None, "{nonsense}");
+            assert_eq!(
+                parse_retry_after(nonsense, SystemTime::now()),
+                None,
+                "{nonsense}"
+            );
         }
     }
 }

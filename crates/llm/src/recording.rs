@@ -19,8 +19,18 @@ use crate::{ChatReply, ChatRequest, ModelError};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(crate) enum Exchange {
-    Chat { key: Fingerprint, model: String, request: ChatRequest, reply: ChatReply },
-    Embed { key: Fingerprint, model: String, text: String, embedding: Vec<f32> },
+    Chat {
+        key: Fingerprint,
+        model: String,
+        request: ChatRequest,
+        reply: ChatReply,
+    },
+    Embed {
+        key: Fingerprint,
+        model: String,
+        text: String,
+        embedding: Vec<f32>,
+    },
 }
 
 impl Exchange {
@@ -61,22 +71,33 @@ impl Recording {
             message: error.to_string(),
         })?;
         let file = Mutex::new(recorded);
-        Ok(Self { name: name.to_owned(), model: model.to_owned(), keys, path: path.to_owned(), file, inner })
+        Ok(Self {
+            name: name.to_owned(),
+            model: model.to_owned(),
+            keys,
+            path: path.to_owned(),
+            file,
+            inner,
+        })
     }
 
     fn write(&self, exchange: &Exchange) -> Result<(), ModelError> {
-        let mut line = serde_json::to_vec(exchange).expect("an exchange serialises to JSON: its keys are strings");
+        let mut line = serde_json::to_vec(exchange)
+            .expect("an exchange serialises to JSON: its keys are strings");
         line.push(b'\n');
         let mut recorded = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         if !recorded.keys.insert(exchange.key()) {
             return Ok(());
         }
         // A few kilobytes into the page cache: not worth another thread.
-        recorded.file.write_all(&line).map_err(|error| ModelError::Recording {
-            model: self.name.clone(),
-            path: self.path.clone(),
-            message: error.to_string(),
-        })
+        recorded
+            .file
+            .write_all(&line)
+            .map_err(|error| ModelError::Recording {
+                model: self.name.clone(),
+                path: self.path.clone(),
+                message: error.to_string(),
+            })
     }
 }
 
@@ -109,19 +130,32 @@ impl Layer for Recording {
 
 impl Recorded {
     fn open(path: &Path) -> std::io::Result<Self> {
-        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        if let Some(folder) = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+        {
             std::fs::create_dir_all(folder)?;
         }
-        let mut file = OpenOptions::new().create(true).read(true).append(true).open(path)?;
+        let mut file = OpenOptions::new()
+            .create(true)
+            .read(true)
+            .append(true)
+            .open(path)?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
         // A crash may have torn the last line.
-        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let whole = bytes
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |end| end + 1);
         if whole < bytes.len() {
             file.set_len(whole as u64)?;
         }
         let lines = bytes[..whole].split(|byte| *byte == b'\n');
-        let keys = lines.filter_map(|line| serde_json::from_slice::<Exchange>(line).ok()).map(|exchange| exchange.key()).collect();
+        let keys = lines
+            .filter_map(|line| serde_json::from_slice::<Exchange>(line).ok())
+            .map(|exchange| exchange.key())
+            .collect();
         Ok(Self { file, keys })
     }
 }

@@ -27,21 +27,41 @@ pub(crate) struct Replay {
 
 impl Replay {
     /// Reads the file, all of it.
-    pub(crate) fn open(name: &str, config: &ModelConfig, keys: Keys, counters: Arc<Counters>) -> Result<Self, ModelError> {
+    pub(crate) fn open(
+        name: &str,
+        config: &ModelConfig,
+        keys: Keys,
+        counters: Arc<Counters>,
+    ) -> Result<Self, ModelError> {
         let path = config.exchanges.clone();
-        let refuse = |message: String| ModelError::Configuration { model: name.to_owned(), message };
+        let refuse = |message: String| ModelError::Configuration {
+            model: name.to_owned(),
+            message,
+        };
         if path.as_os_str().is_empty() {
-            return Err(refuse("it replays no file; set `exchanges` to one that was written by `record`".to_owned()));
+            return Err(refuse(
+                "it replays no file; set `exchanges` to one that was written by `record`"
+                    .to_owned(),
+            ));
         }
         let text = std::fs::read_to_string(&path).map_err(|error| {
-            refuse(format!("its exchanges `{}` cannot be read: {error}; correct `exchanges`", path.display()))
+            refuse(format!(
+                "its exchanges `{}` cannot be read: {error}; correct `exchanges`",
+                path.display()
+            ))
         })?;
         let (mut chats, mut embeddings) = (HashMap::new(), HashMap::new());
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
-        for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        for (number, line) in text
+            .lines()
+            .enumerate()
+            .filter(|(_, line)| !line.trim().is_empty())
+        {
             match serde_json::from_str(line) {
                 Ok(Exchange::Chat { key, reply, .. }) => drop(chats.insert(key, reply)),
-                Ok(Exchange::Embed { key, embedding, .. }) => drop(embeddings.insert(key, embedding)),
+                Ok(Exchange::Embed { key, embedding, .. }) => {
+                    drop(embeddings.insert(key, embedding))
+                }
                 // The last line may have been torn by a crash.
                 Err(_) if text[whole..].starts_with(line) => {}
                 Err(error) => {
@@ -53,7 +73,15 @@ impl Replay {
                 }
             }
         }
-        Ok(Self { name: name.to_owned(), path, keys, counters, prices: Prices::of(config), chats, embeddings })
+        Ok(Self {
+            name: name.to_owned(),
+            path,
+            keys,
+            counters,
+            prices: Prices::of(config),
+            chats,
+            embeddings,
+        })
     }
 
     /// How many exchanges there are.
@@ -62,7 +90,11 @@ impl Replay {
     }
 
     fn missing(&self, key: Fingerprint) -> ModelError {
-        ModelError::Replay { model: self.name.clone(), path: self.path.clone(), key }
+        ModelError::Replay {
+            model: self.name.clone(),
+            path: self.path.clone(),
+            key,
+        }
     }
 }
 
@@ -72,19 +104,34 @@ impl Layer for Replay {
         match call {
             Call::Chat(request) => {
                 let key = self.keys.chat(request);
-                let mut reply = self.chats.get(&key).ok_or_else(|| self.missing(key))?.clone();
+                let mut reply = self
+                    .chats
+                    .get(&key)
+                    .ok_or_else(|| self.missing(key))?
+                    .clone();
                 self.prices.put_on(&mut reply.usage);
                 self.counters.cached_reply();
-                Ok(Answer::Chat(ChatReply { cached: true, ..reply }))
+                Ok(Answer::Chat(ChatReply {
+                    cached: true,
+                    ..reply
+                }))
             }
             Call::Embed(texts) => {
                 let mut vectors = Vec::with_capacity(texts.len());
                 for text in texts {
                     let key = self.keys.text(text);
-                    vectors.push(self.embeddings.get(&key).ok_or_else(|| self.missing(key))?.clone());
+                    vectors.push(
+                        self.embeddings
+                            .get(&key)
+                            .ok_or_else(|| self.missing(key))?
+                            .clone(),
+                    );
                     self.counters.cached_reply();
                 }
-                Ok(Answer::Embed { vectors, usage: Usage::default() })
+                Ok(Answer::Embed {
+                    vectors,
+                    usage: Usage::default(),
+                })
             }
         }
     }

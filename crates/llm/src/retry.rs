@@ -32,11 +32,19 @@ pub(crate) struct Fault {
 
 impl Fault {
     pub(crate) fn permanent(error: ModelError) -> Self {
-        Self { error, is_transient: false, is_overload: false, retry_after: None }
+        Self {
+            error,
+            is_transient: false,
+            is_overload: false,
+            retry_after: None,
+        }
     }
 
     pub(crate) fn transient(error: ModelError) -> Self {
-        Self { is_transient: true, ..Self::permanent(error) }
+        Self {
+            is_transient: true,
+            ..Self::permanent(error)
+        }
     }
 }
 
@@ -57,7 +65,13 @@ impl Retrying {
         counters: Arc<Counters>,
         provider: Box<dyn Provider>,
     ) -> Self {
-        Self { name: name.to_owned(), patience, limiter, counters, provider }
+        Self {
+            name: name.to_owned(),
+            patience,
+            limiter,
+            counters,
+            provider,
+        }
     }
 }
 
@@ -72,19 +86,29 @@ impl Layer for Retrying {
             let fault = match self.provider.attempt(call).await {
                 Ok(answer) => {
                     let usage = answer.usage();
-                    self.limiter.succeeded(ticket, usage.prompt_tokens + usage.completion_tokens);
+                    self.limiter
+                        .succeeded(ticket, usage.prompt_tokens + usage.completion_tokens);
                     return Ok(answer);
                 }
                 Err(fault) => fault,
             };
             if fault.is_overload {
-                self.limiter.overloaded(ticket, fault.retry_after.map(|pause| pause.min(self.patience.max_retry_after)));
+                self.limiter.overloaded(
+                    ticket,
+                    fault
+                        .retry_after
+                        .map(|pause| pause.min(self.patience.max_retry_after)),
+                );
             }
             if !fault.is_transient {
                 return Err(fault.error);
             }
             if tries > self.patience.retries {
-                return Err(ModelError::Exhausted { model: self.name.clone(), tries, last: Box::new(fault.error) });
+                return Err(ModelError::Exhausted {
+                    model: self.name.clone(),
+                    tries,
+                    last: Box::new(fault.error),
+                });
             }
             let pause = self.patience.pause(tries, fault.retry_after);
             tracing::debug!(model = %self.name, tries, ?pause, error = %fault.error, "trying again");

@@ -11,7 +11,13 @@ const MIN_BYTES_IN_REPLIES: usize = 16;
 const MIN_BYTES_IN_MESSAGES: usize = 4;
 
 /// Headers whose value is secret even where it is written into the configuration.
-const SECRET_HEADERS: [&str; 5] = ["authorization", "proxy-authorization", "api-key", "x-api-key", "cookie"];
+const SECRET_HEADERS: [&str; 5] = [
+    "authorization",
+    "proxy-authorization",
+    "api-key",
+    "x-api-key",
+    "cookie",
+];
 
 /// What must be sent, and must not be seen.
 #[derive(Clone, Debug, Default)]
@@ -24,7 +30,10 @@ pub(crate) struct Credentials {
 impl Credentials {
     /// Reads the key and the headers that the configuration names.
     pub(crate) fn from_environment(name: &str, config: &ModelConfig) -> Result<Self, ModelError> {
-        let refuse = |message: String| ModelError::Configuration { model: name.to_owned(), message };
+        let refuse = |message: String| ModelError::Configuration {
+            model: name.to_owned(),
+            message,
+        };
         let mut credentials = Self::default();
         if !config.api_key_env.is_empty() {
             let key = variable(&config.api_key_env).ok_or_else(|| {
@@ -33,15 +42,24 @@ impl Credentials {
             let bearer = format!("Bearer {key}");
             credentials.secrets.push(key.into());
             credentials.insert(AUTHORIZATION, &bearer).map_err(|()| {
-                refuse(format!("the key in `{}` holds characters that cannot be sent; set it again", config.api_key_env))
+                refuse(format!(
+                    "the key in `{}` holds characters that cannot be sent; set it again",
+                    config.api_key_env
+                ))
             })?;
         }
         for (header, value) in &config.headers {
-            let header_name: HeaderName =
-                header.parse().map_err(|_| refuse(format!("`{header}` is not a header's name; correct `headers`")))?;
+            let header_name: HeaderName = header.parse().map_err(|_| {
+                refuse(format!(
+                    "`{header}` is not a header's name; correct `headers`"
+                ))
+            })?;
             let value = if let Some(env) = value.strip_prefix("env:") {
-                let value = variable(env)
-                    .ok_or_else(|| refuse(format!("header `{header}` has no value; set the environment variable `{env}`")))?;
+                let value = variable(env).ok_or_else(|| {
+                    refuse(format!(
+                        "header `{header}` has no value; set the environment variable `{env}`"
+                    ))
+                })?;
                 credentials.secrets.push(value.clone().into());
                 value
             } else {
@@ -52,9 +70,11 @@ impl Credentials {
                 }
                 value.clone()
             };
-            credentials
-                .insert(header_name, &value)
-                .map_err(|()| refuse(format!("the value of header `{header}` cannot be sent; correct `headers`")))?;
+            credentials.insert(header_name, &value).map_err(|()| {
+                refuse(format!(
+                    "the value of header `{header}` cannot be sent; correct `headers`"
+                ))
+            })?;
         }
         Ok(credentials)
     }
@@ -66,7 +86,11 @@ impl Credentials {
 
     /// `text` of a reply, without any secret that is long enough not to be a word.
     pub(crate) fn scrub_reply(&self, text: String) -> String {
-        if self.secrets.iter().any(|secret| is_in(secret, &text, MIN_BYTES_IN_REPLIES)) {
+        if self
+            .secrets
+            .iter()
+            .any(|secret| is_in(secret, &text, MIN_BYTES_IN_REPLIES))
+        {
             self.scrub(&text, MIN_BYTES_IN_REPLIES)
         } else {
             text
@@ -97,7 +121,10 @@ fn is_in(secret: &SecretString, text: &str, min_bytes: usize) -> bool {
 }
 
 fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+    std::env::var(name)
+        .ok()
+        .map(|value| value.trim().to_owned())
+        .filter(|value| !value.is_empty())
 }
 
 #[cfg(test)]
@@ -107,10 +134,20 @@ mod tests {
     #[test]
     fn a_secret_is_cut_out_of_messages_and_replies_and_hidden_from_debug() {
         let mut credentials = Credentials::default();
-        credentials.secrets.push("sk-0123456789abcdef".to_owned().into());
-        credentials.insert(AUTHORIZATION, "Bearer sk-0123456789abcdef").unwrap();
-        assert_eq!(credentials.scrub_message("bad key sk-0123456789abcdef!"), "bad key [secret]!");
-        assert_eq!(credentials.scrub_reply("sk-0123456789abcdef".to_owned()), "[secret]");
+        credentials
+            .secrets
+            .push("sk-0123456789abcdef".to_owned().into());
+        credentials
+            .insert(AUTHORIZATION, "Bearer sk-0123456789abcdef")
+            .unwrap();
+        assert_eq!(
+            credentials.scrub_message("bad key sk-0123456789abcdef!"),
+            "bad key [secret]!"
+        );
+        assert_eq!(
+            credentials.scrub_reply("sk-0123456789abcdef".to_owned()),
+            "[secret]"
+        );
         assert!(!format!("{credentials:?}").contains("0123456789"));
     }
 
@@ -118,7 +155,13 @@ mod tests {
     fn a_short_secret_does_not_change_replies() {
         let mut credentials = Credentials::default();
         credentials.secrets.push("password".to_owned().into());
-        assert_eq!(credentials.scrub_reply("the column password".to_owned()), "the column password");
-        assert_eq!(credentials.scrub_message("wrong password"), "wrong [secret]");
+        assert_eq!(
+            credentials.scrub_reply("the column password".to_owned()),
+            "the column password"
+        );
+        assert_eq!(
+            credentials.scrub_message("wrong password"),
+            "wrong [secret]"
+        );
     }
 }

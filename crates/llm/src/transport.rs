@@ -34,7 +34,12 @@ pub(crate) struct Transport {
 }
 
 impl Transport {
-    pub(crate) fn new(name: &str, base_url: &Url, credentials: Arc<Credentials>, patience: &Patience) -> Result<Self, ModelError> {
+    pub(crate) fn new(
+        name: &str,
+        base_url: &Url,
+        credentials: Arc<Credentials>,
+        patience: &Patience,
+    ) -> Result<Self, ModelError> {
         let mut builder = Client::builder()
             .user_agent(concat!("synth/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(patience.connect)
@@ -47,9 +52,17 @@ impl Transport {
         }
         let client = builder.build().map_err(|error| ModelError::Configuration {
             model: name.to_owned(),
-            message: format!("no HTTP client can be built: {}; check the proxy and certificate settings", chain(&error)),
+            message: format!(
+                "no HTTP client can be built: {}; check the proxy and certificate settings",
+                chain(&error)
+            ),
         })?;
-        Ok(Self { name: name.into(), client, credentials, max_reply_bytes: patience.max_reply_bytes })
+        Ok(Self {
+            name: name.into(),
+            client,
+            credentials,
+            max_reply_bytes: patience.max_reply_bytes,
+        })
     }
 
     pub(crate) fn client(&self) -> &Client {
@@ -58,19 +71,32 @@ impl Transport {
 
     /// Sends a request and reads the reply, which is JSON without any secret of ours.
     pub(crate) async fn exchange(&self, request: Request) -> Result<String, Fault> {
-        let mut response = self.client.execute(request).await.map_err(|error| self.disconnected(error))?;
+        let mut response = self
+            .client
+            .execute(request)
+            .await
+            .map_err(|error| self.disconnected(error))?;
         let status = response.status();
         if !status.is_success() {
             let retry_after = retry_after(response.headers(), SystemTime::now());
             // The status tells enough: a complaint that is cut short is still one.
-            let (bytes, _) = self.read(&mut response, MAX_COMPLAINT_BYTES).await.unwrap_or_default();
+            let (bytes, _) = self
+                .read(&mut response, MAX_COMPLAINT_BYTES)
+                .await
+                .unwrap_or_default();
             let complaint = read_complaint(&String::from_utf8_lossy(&bytes));
-            return Err(Fault { retry_after, ..self.refused(status, complaint) });
+            return Err(Fault {
+                retry_after,
+                ..self.refused(status, complaint)
+            });
         }
         let (bytes, is_whole) = self.read(&mut response, self.max_reply_bytes).await?;
         if !is_whole {
             // To fetch all of it again would only cost again.
-            return Err(Fault::permanent(self.malformed(&format!("it is larger than {} bytes", self.max_reply_bytes))));
+            return Err(Fault::permanent(self.malformed(&format!(
+                "it is larger than {} bytes",
+                self.max_reply_bytes
+            ))));
         }
         let text = match String::from_utf8(bytes) {
             Ok(text) => text,
@@ -79,7 +105,9 @@ impl Transport {
         let text = self.credentials.scrub_reply(text);
         match serde_json::from_str::<Value>(&text) {
             Ok(_) => Ok(text),
-            Err(error) => Err(Fault::transient(self.malformed(&format!("it is not JSON ({error}): {}", plain(&text))))),
+            Err(error) => Err(Fault::transient(
+                self.malformed(&format!("it is not JSON ({error}): {}", plain(&text))),
+            )),
         }
     }
 
@@ -88,30 +116,53 @@ impl Transport {
         let model = self.name.to_string();
         let message = self.credentials.scrub_message(&complaint.message);
         let code = complaint.code.or(complaint.kind.clone());
-        let names = |name: &str| code.as_deref() == Some(name) || complaint.kind.as_deref() == Some(name);
+        let names =
+            |name: &str| code.as_deref() == Some(name) || complaint.kind.as_deref() == Some(name);
         let status_code = status.as_u16();
         match status_code {
             402 => Fault::permanent(ModelError::QuotaExceeded { model, message }),
             429 if names("insufficient_quota") || names("billing_hard_limit_reached") => {
                 Fault::permanent(ModelError::QuotaExceeded { model, message })
             }
-            401 => Fault::permanent(ModelError::Unauthorized { model, status: status_code, message }),
-            403 if !complaint.is_moderation => Fault::permanent(ModelError::Unauthorized { model, status: status_code, message }),
+            401 => Fault::permanent(ModelError::Unauthorized {
+                model,
+                status: status_code,
+                message,
+            }),
+            403 if !complaint.is_moderation => Fault::permanent(ModelError::Unauthorized {
+                model,
+                status: status_code,
+                message,
+            }),
             404 => Fault::permanent(ModelError::NotFound { model, message }),
             300..=399 => {
-                let message = format!("its endpoint redirects ({status_code}); set `base_url` to where it redirects to");
+                let message = format!(
+                    "its endpoint redirects ({status_code}); set `base_url` to where it redirects to"
+                );
                 Fault::permanent(ModelError::Configuration { model, message })
             }
             408 | 409 | 425 | 429 | 500..=599 => Fault {
                 is_overload: matches!(status_code, 429 | 503 | 529),
-                ..Fault::transient(ModelError::Unavailable { model, status: status_code, message })
+                ..Fault::transient(ModelError::Unavailable {
+                    model,
+                    status: status_code,
+                    message,
+                })
             },
-            _ => Fault::permanent(ModelError::Refused { model, status: status_code, code, message }),
+            _ => Fault::permanent(ModelError::Refused {
+                model,
+                status: status_code,
+                code,
+                message,
+            }),
         }
     }
 
     pub(crate) fn malformed(&self, message: &str) -> ModelError {
-        ModelError::Malformed { model: self.name.to_string(), message: self.credentials.scrub_message(message) }
+        ModelError::Malformed {
+            model: self.name.to_string(),
+            message: self.credentials.scrub_message(message),
+        }
     }
 
     fn disconnected(&self, error: reqwest::Error) -> Fault {
@@ -119,7 +170,11 @@ impl Transport {
         let is_timeout = error.is_timeout();
         // The address may hold a password.
         let what = chain(&error.without_url());
-        let what = if is_timeout { format!("it timed out ({what})") } else { what };
+        let what = if is_timeout {
+            format!("it timed out ({what})")
+        } else {
+            what
+        };
         let (model, message) = (self.name.to_string(), self.credentials.scrub_message(&what));
         if is_ours {
             let message = format!("no request can be made of it: {message}; correct `base_url`");
@@ -130,9 +185,17 @@ impl Transport {
     }
 
     /// Up to `max_bytes` of the body, and whether that is all of it.
-    async fn read(&self, response: &mut Response, max_bytes: usize) -> Result<(Vec<u8>, bool), Fault> {
+    async fn read(
+        &self,
+        response: &mut Response,
+        max_bytes: usize,
+    ) -> Result<(Vec<u8>, bool), Fault> {
         let mut bytes = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.disconnected(error))? {
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|error| self.disconnected(error))?
+        {
             let room = max_bytes - bytes.len();
             bytes.extend_from_slice(&chunk[..chunk.len().min(room)]);
             if chunk.len() > room {
@@ -156,7 +219,10 @@ impl tower_service::Service<HttpRequestFactory> for Transport {
         let transport = self.clone();
         Box::pin(async move {
             let request = factory.build().await?;
-            let body = transport.exchange(request).await.map_err(|fault| OpenAIError::Boxed(Box::new(fault)))?;
+            let body = transport
+                .exchange(request)
+                .await
+                .map_err(|fault| OpenAIError::Boxed(Box::new(fault)))?;
             Ok(http::Response::new(body).into())
         })
     }
@@ -174,8 +240,12 @@ pub(crate) fn fault(name: &str, error: OpenAIError) -> Fault {
         // The texts of the rest may quote anything.
         _ => "the HTTP client refused the request".to_owned(),
     };
-    let message = format!("no request can be made of it: {error}; correct `base_url` and `headers`");
-    Fault::permanent(ModelError::Configuration { model: name.to_owned(), message })
+    let message =
+        format!("no request can be made of it: {error}; correct `base_url` and `headers`");
+    Fault::permanent(ModelError::Configuration {
+        model: name.to_owned(),
+        message,
+    })
 }
 
 /// An error and its causes, in one line.
@@ -193,7 +263,12 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 fn is_loopback(url: &Url) -> bool {
-    let Some(host) = url.host_str() else { return false };
+    let Some(host) = url.host_str() else {
+        return false;
+    };
     let host = host.trim_matches(['[', ']']);
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    host == "localhost"
+        || host
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }

@@ -41,10 +41,17 @@ pub(crate) struct Complaint {
 pub(crate) fn chat_body(model: &str, request: &ChatRequest, dialect: Dialect) -> Value {
     let mut body = Map::new();
     body.insert("model".to_owned(), model.into());
-    body.insert("messages".to_owned(), request.messages.iter().map(message).collect());
+    body.insert(
+        "messages".to_owned(),
+        request.messages.iter().map(message).collect(),
+    );
     body.insert("stream".to_owned(), false.into());
     let sampling = &request.sampling;
-    let limit = if dialect.says_max_completion_tokens { "max_completion_tokens" } else { "max_tokens" };
+    let limit = if dialect.says_max_completion_tokens {
+        "max_completion_tokens"
+    } else {
+        "max_tokens"
+    };
     let seed = sampling.seed.or(dialect.always_seeds.then_some(0));
     // Endpoints read the seed as a signed 64-bit number.
     let seed = seed.map(|seed| seed.wrapping_add(u64::from(request.sample)) & (u64::MAX >> 1));
@@ -53,10 +60,17 @@ pub(crate) fn chat_body(model: &str, request: &ChatRequest, dialect: Dialect) ->
         ("top_p", sampling.top_p.map(Value::from)),
         (limit, sampling.max_tokens.map(Value::from)),
         ("seed", seed.map(Value::from)),
-        ("response_format", response_format(request, dialect.structured)),
+        (
+            "response_format",
+            response_format(request, dialect.structured),
+        ),
         ("tools", tools(request)),
     ];
-    body.extend(optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+    body.extend(
+        optional
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?))),
+    );
     Value::Object(body)
 }
 
@@ -69,15 +83,27 @@ fn message(message: &Message) -> Value {
     match message {
         Message::System(content) => json!({ "role": "system", "content": content }),
         Message::User(content) => json!({ "role": "user", "content": content }),
-        Message::Assistant { content, tool_calls } if tool_calls.is_empty() => {
+        Message::Assistant {
+            content,
+            tool_calls,
+        } if tool_calls.is_empty() => {
             json!({ "role": "assistant", "content": content })
         }
-        Message::Assistant { content, tool_calls } => {
-            let content = if content.is_empty() { Value::Null } else { content.as_str().into() };
+        Message::Assistant {
+            content,
+            tool_calls,
+        } => {
+            let content = if content.is_empty() {
+                Value::Null
+            } else {
+                content.as_str().into()
+            };
             let tool_calls: Value = tool_calls.iter().map(tool_call).collect();
             json!({ "role": "assistant", "content": content, "tool_calls": tool_calls })
         }
-        Message::Tool { call_id, content } => json!({ "role": "tool", "tool_call_id": call_id, "content": content }),
+        Message::Tool { call_id, content } => {
+            json!({ "role": "tool", "tool_call_id": call_id, "content": content })
+        }
     }
 }
 
@@ -105,7 +131,8 @@ fn response_format(request: &ChatRequest, structured: Structured) -> Option<Valu
         Structured::JsonObject => Some(json!({ "type": "json_object" })),
         Structured::JsonSchema => {
             let strict = is_strict(&schema.schema);
-            let json_schema = json!({ "name": schema.name, "schema": schema.schema, "strict": strict });
+            let json_schema =
+                json!({ "name": schema.name, "schema": schema.schema, "strict": strict });
             Some(json!({ "type": "json_schema", "json_schema": json_schema }))
         }
     }
@@ -118,8 +145,11 @@ fn is_strict(schema: &Value) -> bool {
             let is_closed = match fields.get("properties") {
                 Some(Value::Object(properties)) => {
                     let required = fields.get("required").and_then(Value::as_array);
-                    let is_required = |name: &String| required.is_some_and(|all| all.iter().any(|one| one == name.as_str()));
-                    fields.get("additionalProperties") == Some(&Value::Bool(false)) && properties.keys().all(is_required)
+                    let is_required = |name: &String| {
+                        required.is_some_and(|all| all.iter().any(|one| one == name.as_str()))
+                    };
+                    fields.get("additionalProperties") == Some(&Value::Bool(false))
+                        && properties.keys().all(is_required)
                 }
                 _ => true,
             };
@@ -142,7 +172,13 @@ pub(crate) fn read_chat(body: &Value, call: Call<'_>) -> Result<ChatReply, Unusa
     let tool_calls: Vec<ToolCall> = message
         .get("tool_calls")
         .and_then(Value::as_array)
-        .map(|calls| calls.iter().enumerate().map(|(index, call)| read_tool_call(index, call)).collect())
+        .map(|calls| {
+            calls
+                .iter()
+                .enumerate()
+                .map(|(index, call)| read_tool_call(index, call))
+                .collect()
+        })
         .unwrap_or_default();
     let finish = match choice.get("finish_reason").and_then(Value::as_str) {
         Some("stop" | "eos" | "end_turn") if !tool_calls.is_empty() => Finish::ToolCalls,
@@ -154,28 +190,60 @@ pub(crate) fn read_chat(body: &Value, call: Call<'_>) -> Result<ChatReply, Unusa
         _ => Finish::Other,
     };
     let written = tokens_in(&content)
-        + tool_calls.iter().map(|call| tokens_in(&call.name) + tokens_in(&call.arguments)).sum::<u64>();
+        + tool_calls
+            .iter()
+            .map(|call| tokens_in(&call.name) + tokens_in(&call.arguments))
+            .sum::<u64>();
     let usage = read_usage(body, call, written);
-    Ok(ChatReply { content, tool_calls, finish, usage, cached: false })
+    Ok(ChatReply {
+        content,
+        tool_calls,
+        finish,
+        usage,
+        cached: false,
+    })
 }
 
 /// Reads the vectors of as many texts.
-pub(crate) fn read_embed(body: &Value, call: Call<'_>, texts: usize) -> Result<(Vec<Vec<f32>>, Usage), Unusable> {
+pub(crate) fn read_embed(
+    body: &Value,
+    call: Call<'_>,
+    texts: usize,
+) -> Result<(Vec<Vec<f32>>, Usage), Unusable> {
     let Some(data) = body.get("data").and_then(Value::as_array) else {
         return Err(unusable(body, "it has no data"));
     };
     let mut vectors: Vec<Option<Vec<f32>>> = vec![None; texts];
     for (position, one) in data.iter().enumerate() {
-        let index = one.get("index").and_then(Value::as_u64).map_or(position, |index| index as usize);
-        let numbers = one.get("embedding").and_then(Value::as_array).filter(|numbers| !numbers.is_empty());
-        let vector = numbers.and_then(|numbers| numbers.iter().map(|number| number.as_f64().map(|number| number as f32)).collect());
+        let index = one
+            .get("index")
+            .and_then(Value::as_u64)
+            .map_or(position, |index| index as usize);
+        let numbers = one
+            .get("embedding")
+            .and_then(Value::as_array)
+            .filter(|numbers| !numbers.is_empty());
+        let vector = numbers.and_then(|numbers| {
+            numbers
+                .iter()
+                .map(|number| number.as_f64().map(|number| number as f32))
+                .collect()
+        });
         match vectors.get_mut(index) {
             Some(place) => *place = vector,
-            None => return Err(Unusable::Malformed(format!("it has a vector {index} for {texts} texts"))),
+            None => {
+                return Err(Unusable::Malformed(format!(
+                    "it has a vector {index} for {texts} texts"
+                )));
+            }
         }
     }
     let vectors: Option<Vec<Vec<f32>>> = vectors.into_iter().collect();
-    let vectors = vectors.ok_or_else(|| Unusable::Malformed(format!("it has not one vector of numbers for each of {texts} texts")))?;
+    let vectors = vectors.ok_or_else(|| {
+        Unusable::Malformed(format!(
+            "it has not one vector of numbers for each of {texts} texts"
+        ))
+    })?;
     Ok((vectors, read_usage(body, call, 0)))
 }
 
@@ -183,7 +251,10 @@ pub(crate) fn read_embed(body: &Value, call: Call<'_>, texts: usize) -> Result<(
 pub(crate) fn read_complaint(body: &str) -> Complaint {
     match serde_json::from_str::<Value>(body) {
         Ok(value) => complaint(&value).1,
-        Err(_) => Complaint { message: plain(body), ..Complaint::default() },
+        Err(_) => Complaint {
+            message: plain(body),
+            ..Complaint::default()
+        },
     }
 }
 
@@ -193,12 +264,20 @@ pub(crate) fn plain(text: &str) -> String {
     if text.is_empty() {
         return "an empty body".to_owned();
     }
-    let start: String = text.chars().take(15).collect::<String>().to_ascii_lowercase();
+    let start: String = text
+        .chars()
+        .take(15)
+        .collect::<String>()
+        .to_ascii_lowercase();
     if start.starts_with("<!doctype") || start.starts_with("<html") {
         return "an HTML page".to_owned();
     }
     const MAX_CHARS: usize = 400;
-    let mut short: String = text.chars().take(MAX_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let mut short: String = text
+        .chars()
+        .take(MAX_CHARS)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
     if text.chars().nth(MAX_CHARS).is_some() {
         short.push('…');
     }
@@ -216,36 +295,57 @@ fn unusable(body: &Value, what: &str) -> Unusable {
 
 /// Reads `{"error": {…}}`, `{"error": "…"}`, `{"message": "…"}`, `{"detail": …}`; with a status where the code is one.
 fn complaint(body: &Value) -> (Option<u16>, Complaint) {
-    let error = body.get("error").filter(|error| !error.is_null()).unwrap_or(body);
+    let error = body
+        .get("error")
+        .filter(|error| !error.is_null())
+        .unwrap_or(body);
     let field = |name: &str| match error.get(name) {
         Some(Value::String(text)) if !text.is_empty() => Some(text.clone()),
         Some(Value::Number(number)) => Some(number.to_string()),
         _ => None,
     };
-    let message = error.as_str().map(str::to_owned).or_else(|| field("message")).or_else(|| field("detail"));
-    let status = error.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
+    let message = error
+        .as_str()
+        .map(str::to_owned)
+        .or_else(|| field("message"))
+        .or_else(|| field("detail"));
+    let status = error
+        .get("code")
+        .and_then(Value::as_u64)
+        .and_then(|code| u16::try_from(code).ok());
     let complaint = Complaint {
         message: plain(&message.unwrap_or_else(|| body.to_string())),
         code: field("code"),
         kind: field("type"),
         param: field("param"),
-        is_moderation: error.get("metadata").is_some_and(|metadata| metadata.get("reasons").is_some()),
+        is_moderation: error
+            .get("metadata")
+            .is_some_and(|metadata| metadata.get("reasons").is_some()),
     };
-    (status.filter(|status| (400..600).contains(status)), complaint)
+    (
+        status.filter(|status| (400..600).contains(status)),
+        complaint,
+    )
 }
 
 /// Text as it stands in a message: a string, a list of parts, or nothing.
 fn text(content: Option<&Value>) -> String {
     match content {
         Some(Value::String(text)) => text.clone(),
-        Some(Value::Array(parts)) => parts.iter().filter_map(|part| part.as_str().or_else(|| part.get("text")?.as_str())).collect(),
+        Some(Value::Array(parts)) => parts
+            .iter()
+            .filter_map(|part| part.as_str().or_else(|| part.get("text")?.as_str()))
+            .collect(),
         _ => String::new(),
     }
 }
 
 fn read_tool_call(index: usize, call: &Value) -> ToolCall {
     let function = call.get("function").unwrap_or(call);
-    let id = call.get("id").and_then(Value::as_str).filter(|id| !id.is_empty());
+    let id = call
+        .get("id")
+        .and_then(Value::as_str)
+        .filter(|id| !id.is_empty());
     ToolCall {
         id: id.map_or_else(|| format!("call_{index}"), str::to_owned),
         name: text(function.get("name")),
@@ -259,11 +359,17 @@ fn read_tool_call(index: usize, call: &Value) -> ToolCall {
 
 fn read_usage(body: &Value, call: Call<'_>, written: u64) -> Usage {
     let usage = body.get("usage");
-    let count = |pointer: &str| usage.and_then(|usage| usage.pointer(pointer)).and_then(number);
+    let count = |pointer: &str| {
+        usage
+            .and_then(|usage| usage.pointer(pointer))
+            .and_then(number)
+    };
     Usage {
         prompt_tokens: count("/prompt_tokens").unwrap_or_else(|| call.estimated_prompt_tokens()),
         completion_tokens: count("/completion_tokens").unwrap_or(written),
-        cached_tokens: count("/prompt_tokens_details/cached_tokens").or_else(|| count("/prompt_cache_hit_tokens")).unwrap_or(0),
+        cached_tokens: count("/prompt_tokens_details/cached_tokens")
+            .or_else(|| count("/prompt_cache_hit_tokens"))
+            .unwrap_or(0),
         usd: 0.0,
     }
 }
@@ -271,6 +377,11 @@ fn read_usage(body: &Value, call: Call<'_>, written: u64) -> Usage {
 /// A count of tokens; what no model can have read or written is not believed.
 fn number(value: &Value) -> Option<u64> {
     const MAX_TOKENS: u64 = 1 << 40;
-    let number = value.as_u64().or_else(|| value.as_f64().filter(|number| *number >= 0.0).map(|number| number as u64));
+    let number = value.as_u64().or_else(|| {
+        value
+            .as_f64()
+            .filter(|number| *number >= 0.0)
+            .map(|number| number as u64)
+    });
     number.filter(|number| *number < MAX_TOKENS)
 }
