@@ -1,0 +1,226 @@
+//! The teacher against real Python: every family in every style, and whole explorations with attempts at what they posed.
+
+mod driver;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use driver::{Worker, converse, posed, prompt, python, same, values};
+use serde_json::{Value, json};
+use synth_teacher::dice::Dice;
+use synth_teacher::{TeacherConfig, conversation, families, fill, profile, prompt as prompts};
+
+const PERFECT: TeacherConfig = TeacherConfig { error_rate: 0.0, wrong_rate: 0.0 };
+
+/// Folders with made-up tables; removed with the guard.
+struct Folders(PathBuf);
+
+impl Folders {
+    fn make(python: &Path, name: &str) -> Self {
+        let root = std::env::temp_dir().join(format!("synth-teacher-{name}-{}", std::process::id()));
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/driver/make_tables.py");
+        let status = Command::new(python).arg(script).arg(&root).status().expect("the test Python starts");
+        assert!(status.success());
+        Self(root)
+    }
+
+    fn each(&self) -> Vec<PathBuf> {
+        let mut folders: Vec<PathBuf> = std::fs::read_dir(&self.0).expect("tables were made").map(|entry| entry.expect("readable").path()).collect();
+        folders.sort();
+        folders
+    }
+}
+
+impl Drop for Folders {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).ok();
+    }
+}
+
+fn explore_prompt(tables: &Value, per_task: usize) -> String {
+    prompt("queries/explore", &json!({"title": "t", "context": "", "tables": tables, "per_task": per_task, "seed_question": ""}))
+}
+
+fn solve_prompt(tables: &Value, query: &driver::Posed) -> String {
+    prompt(
+        "trajectories/solve",
+        &json!({"title": "t", "context": "", "tables": tables, "question": query.question, "constraints": query.constraints, "answer_format": query.format}),
+    )
+}
+
+#[test]
+fn every_style_of_every_family_runs_and_agrees() {
+    let Some(python) = python() else { return };
+    let folders = Folders::make(&python, "styles");
+    let mut worker = Worker::start(&python);
+    let mut tried: BTreeMap<&str, usize> = BTreeMap::new();
+    let (mut problems, mut runs, mut telling, mut mistakes) = (Vec::new(), 0, 0, 0);
+    for folder in folders.each() {
+        let tables = prompts::tables(&explore_prompt(&worker.tables(&folder), 5));
+        worker.open(&folder);
+        let output = worker.run(&profile::script(&tables));
+        let profile = profile::read(&output).unwrap_or_else(|| panic!("no profile in {output}"));
+        for (number, family) in families::all().iter().enumerate() {
+            for round in 0..2 {
+                let mut dice = Dice::new(&["styles", &number.to_string(), &round.to_string()]);
+                let Some(problem) = fill::fill(family, &profile, &mut dice) else { continue };
+                let mut results: Vec<(usize, String, Vec<Option<String>>)> = Vec::new();
+                let mut run = |worker: &mut Worker, label: usize, code: &str| {
+                    worker.open(&folder);
+                    let output = worker.run(&format!("{}\n{code}", problem.load(&tables)));
+                    let values = problem.names().iter().map(|name| conversation::printed(&[&output], name)).collect();
+                    results.push((label, output, values));
+                };
+                for (index, style) in family.style.iter().enumerate() {
+                    run(&mut worker, index, &problem.cells(style).join("\n\n"));
+                }
+                let right = results[0].2.clone();
+                let clear = problem.check().is_none_or(|check| worker.run(&format!("print(bool({check}))")).trim() == "True");
+                runs += results.len();
+                if !clear {
+                    continue;
+                }
+                *tried.entry(&family.id).or_default() += 1;
+                let pairs = |values: &[Option<String>]| -> Vec<(String, String)> {
+                    problem.names().into_iter().zip(values.iter().map(|value| value.clone().unwrap_or_default())).collect()
+                };
+                for (index, output, values) in &results {
+                    if values.iter().any(Option::is_none) {
+                        problems.push(format!("{} style {index}: {output}", family.id));
+                    } else if !same(&pairs(values), &pairs(&right), 1e-9) {
+                        problems.push(format!("{} style {index}: {values:?} is not {right:?} for {:?}", family.id, problem.slots));
+                    }
+                }
+                for which in 0..family.wrong.len() {
+                    worker.open(&folder);
+                    let output = worker.run(&format!("{}\n{}", problem.load(&tables), problem.mistaken(which)));
+                    let values: Vec<_> = problem.names().iter().map(|name| conversation::printed(&[&output], name)).collect();
+                    mistakes += 1;
+                    if values.iter().any(Option::is_none) {
+                        problems.push(format!("{} mistake {which}: {output}", family.id));
+                    } else {
+                        telling += usize::from(!same(&pairs(&values), &pairs(&right), 1e-9));
+                        if same(&pairs(&values), &pairs(&right), 1e-9) {
+                            eprintln!("{} mistake {which} changes nothing", family.id);
+                        }
+                    }
+                }
+            }
+        }
+    }
+    let untried: Vec<&str> = families::all().iter().map(|family| family.id.as_str()).filter(|id| !tried.contains_key(id)).collect();
+    eprintln!("{} families, {runs} runs of styles, {telling} of {mistakes} mistakes change the result", families::all().len());
+    assert!(untried.is_empty(), "never applicable: {untried:?}");
+    assert!(problems.is_empty(), "{}\n{}", problems.len(), problems.join("\n---\n"));
+}
+
+#[test]
+fn what_it_poses_it_solves_in_every_attempt() {
+    let Some(python) = python() else { return };
+    let folders = Folders::make(&python, "explore");
+    let mut worker = Worker::start(&python);
+    for folder in folders.each() {
+        let report = Report::over(&mut worker, &folder, 2, 3);
+        eprintln!("{}: {report:?}", folder.display());
+        assert_eq!(report.queries, 10, "{}", folder.display());
+        assert_eq!(report.right, report.attempts, "{:?}", report.wrong);
+    }
+}
+
+#[derive(Debug, Default)]
+struct Report {
+    queries: usize,
+    attempts: usize,
+    right: usize,
+    wrong: Vec<String>,
+    families: BTreeSet<String>,
+    cells: usize,
+}
+
+impl Report {
+    /// Explores a folder with several seeds, and attempts every query that comes of it with several more.
+    fn over(worker: &mut Worker, folder: &Path, explorations: u64, attempts: u64) -> Self {
+        let tables = worker.tables(folder);
+        let mut report = Self::default();
+        for seed in 0..explorations {
+            let task = explore_prompt(&tables, 5);
+            let ended = converse(&PERFECT, worker, folder, &task, seed, seed % 2 == 1);
+            report.cells += ended.cells.len();
+            let queries = posed(&ended.answer.unwrap_or_default());
+            for query in queries {
+                report.queries += 1;
+                report.families.insert(query.keywords.clone());
+                assert!(["easy", "medium", "hard"].contains(&query.level.as_str()));
+                let reference = values(&query.reference);
+                let output = &ended.cells[query.cell - 1].1;
+                for (name, value) in &reference {
+                    assert!(output.contains(&format!("@{name}[{value}]")), "{query:?}\n{output}");
+                }
+                for attempt in 0..attempts {
+                    let task = solve_prompt(&tables, &query);
+                    let solved = converse(&PERFECT, worker, folder, &task, 100 + attempt, attempt % 2 == 1);
+                    report.attempts += 1;
+                    let answer = solved.answer.unwrap_or_default();
+                    if same(&values(&answer), &reference, 1e-9) {
+                        report.right += 1;
+                    } else {
+                        report.wrong.push(format!("{query:?}: {answer}; {:?}", solved.cells.last()));
+                    }
+                }
+            }
+        }
+        report
+    }
+}
+
+#[test]
+fn errors_are_tripped_over_and_repaired() {
+    let Some(python) = python() else { return };
+    let folders = Folders::make(&python, "trips");
+    let folder = &folders.each()[0];
+    let mut worker = Worker::start(&python);
+    let tables = worker.tables(folder);
+    let ended = converse(&PERFECT, &mut worker, folder, &explore_prompt(&tables, 5), 3, false);
+    let clumsy = TeacherConfig { error_rate: 1.0, wrong_rate: 0.0 };
+    let (mut failed, mut attempts) = (0, 0);
+    for query in posed(&ended.answer.unwrap_or_default()) {
+        for seed in 0..8 {
+            let solved = converse(&clumsy, &mut worker, folder, &solve_prompt(&tables, &query), seed, false);
+            attempts += 1;
+            let errors = solved.cells.iter().filter(|(_, output)| output.contains("Traceback")).count();
+            failed += usize::from(errors > 0);
+            assert!(errors <= 1, "{:?}", solved.cells);
+            assert!(same(&values(&solved.answer.unwrap_or_default()), &values(&query.reference), 1e-9), "{:?}", solved.cells);
+        }
+    }
+    eprintln!("{failed} of {attempts} attempts tripped");
+    assert!(failed * 10 >= attempts * 9, "{failed} of {attempts}");
+}
+
+#[test]
+#[ignore = "takes minutes; needs a folder of CSV files named by SYNTH_TEST_TABLES"]
+fn real_tables_give_queries_that_are_solved() {
+    let (Some(python), Ok(source)) = (python(), std::env::var("SYNTH_TEST_TABLES")) else { return };
+    let mut worker = Worker::start(&python);
+    let root = std::env::temp_dir().join(format!("synth-teacher-real-{}", std::process::id()));
+    let mut total = Report::default();
+    let mut files: Vec<_> = std::fs::read_dir(source).expect("readable").map(|entry| entry.expect("readable").path()).collect();
+    files.sort();
+    for (number, file) in files.iter().enumerate() {
+        let folder = root.join(number.to_string());
+        std::fs::create_dir_all(folder.join("data")).expect("writable");
+        std::fs::copy(file, folder.join("data").join(file.file_name().expect("a file"))).expect("writable");
+        let report = Report::over(&mut worker, &folder, 1, 2);
+        eprintln!("{}: {} queries in {} cells, {} of {} right", file.display(), report.queries, report.cells, report.right, report.attempts);
+        for wrong in &report.wrong {
+            eprintln!("    {wrong}");
+        }
+        total.queries += report.queries;
+        total.attempts += report.attempts;
+        total.right += report.right;
+        total.cells += report.cells;
+    }
+    std::fs::remove_dir_all(root).ok();
+    eprintln!("{} files: {} queries in {} cells, {} of {} attempts right", files.len(), total.queries, total.cells, total.right, total.attempts);
+}
