@@ -123,7 +123,7 @@ fn split_at_commas(text: &str) -> Vec<&str> {
                 && matches!(letter, '"' | '\'')
                 && text[index + 1..].contains(letter) =>
             {
-                quote = Some(letter)
+                quote = Some(letter);
             }
             None if letter == ',' && depth <= 0 => {
                 parts.push(&text[start..index]);

@@ -117,18 +117,14 @@ impl Brackets {
     }
 
     fn end_of_value(&self, text: &str, open: usize) -> Option<usize> {
-        match self.pairs.binary_search_by_key(&open, |pair| pair.0) {
-            Ok(found) => {
-                let close = self.pairs[found].1;
-                let stray_follows = self.strays.binary_search(&(close + 1)).is_ok();
-                Some(if stray_follows { close + 1 } else { close })
-            }
-            Err(_) => {
-                let inside = &text[open + 1..];
-                let end = inside.find(['@', '\n']).unwrap_or(inside.len());
-                inside[..end].rfind(']').map(|close| open + 1 + close)
-            }
+        if let Ok(found) = self.pairs.binary_search_by_key(&open, |pair| pair.0) {
+            let close = self.pairs[found].1;
+            let stray_follows = self.strays.binary_search(&(close + 1)).is_ok();
+            return Some(if stray_follows { close + 1 } else { close });
         }
+        let inside = &text[open + 1..];
+        let end = inside.find(['@', '\n']).unwrap_or(inside.len());
+        inside[..end].rfind(']').map(|close| open + 1 + close)
     }
 }
 
@@ -233,7 +229,7 @@ mod tests {
             let expected: Vec<_> = values.iter().enumerate()
                 .map(|(index, value)| KeyedValue { name: format!("n{index}"), value: value.trim().to_owned() })
                 .collect();
-            let answer: String = expected.iter().map(|pair| format!("@{}[{}]\n", pair.name, pair.value)).collect();
+            let answer = expected.iter().fold(String::new(), |text, pair| format!("{text}@{}[{}]\n", pair.name, pair.value));
             prop_assert_eq!(&parse_keyed(&answer), &expected);
             prop_assert!(score_keyed(Some(&answer), &expected, 0.0, 0.0).success);
         }
