@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use synth_core::Fingerprint;
 
+use crate::run::temporary_in;
+
 /// A content-addressed folder: `<root>/ab/abcdef…`. Files appear whole or not at all and are never changed.
 #[derive(Clone, Debug)]
 pub struct Blobs {
@@ -75,7 +77,7 @@ impl Blobs {
     }
 
     fn temporary(&self) -> io::Result<tempfile::NamedTempFile> {
-        tempfile::Builder::new().prefix(".new-").tempfile_in(&self.root)
+        temporary_in(&self.root)
     }
 }
 
@@ -86,10 +88,15 @@ fn is_whole(path: &Path, bytes: u64) -> bool {
 
 fn settle(file: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
     file.as_file().sync_all()?;
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
+    let folder = path.parent().expect("every value lies in a folder under the root");
+    let is_new = !folder.exists();
+    fs::create_dir_all(folder)?;
     file.persist(path)?;
+    // The name must be as durable as the outcomes that will speak of it.
+    File::open(folder)?.sync_all()?;
+    if is_new && let Some(root) = folder.parent() {
+        File::open(root)?.sync_all()?;
+    }
     Ok(())
 }
 
@@ -98,24 +105,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_content_is_stored_once() {
-        let folder = tempfile::tempdir().unwrap();
-        let blobs = Blobs::open(folder.path()).unwrap();
-        let hash = blobs.put(b"a,b\n1,2\n").unwrap();
+    fn the_same_content_is_stored_once() -> io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let blobs = Blobs::open(folder.path())?;
+        let hash = blobs.put(b"a,b\n1,2\n")?;
         let file = folder.path().join("x.csv");
-        fs::write(&file, b"a,b\n1,2\n").unwrap();
-        assert_eq!(blobs.put_file(&file).unwrap(), (hash, 8));
-        assert_eq!(blobs.read(hash).unwrap(), b"a,b\n1,2\n");
+        fs::write(&file, b"a,b\n1,2\n")?;
+        assert_eq!(blobs.put_file(&file)?, (hash, 8));
+        assert_eq!(blobs.read(hash)?, b"a,b\n1,2\n");
+        Ok(())
     }
 
     #[test]
-    fn a_torn_value_is_written_again() {
-        let folder = tempfile::tempdir().unwrap();
-        let blobs = Blobs::open(folder.path()).unwrap();
-        let hash = blobs.put(b"whole").unwrap();
-        fs::write(blobs.path(hash), b"who").unwrap();
+    fn a_torn_value_is_written_again() -> io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let blobs = Blobs::open(folder.path())?;
+        let hash = blobs.put(b"whole")?;
+        fs::write(blobs.path(hash), b"who")?;
         assert!(blobs.read(hash).is_err());
-        blobs.put(b"whole").unwrap();
-        assert_eq!(blobs.read(hash).unwrap(), b"whole");
+        blobs.put(b"whole")?;
+        assert_eq!(blobs.read(hash)?, b"whole");
+        Ok(())
+    }
+
+    #[test]
+    fn a_changed_value_is_refused() -> io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let blobs = Blobs::open(folder.path())?;
+        let hash = blobs.put(b"whole")?;
+        fs::write(blobs.path(hash), b"whale")?;
+        assert_eq!(blobs.read(hash).map_err(|error| error.kind()), Err(io::ErrorKind::InvalidData));
+        Ok(())
     }
 }

@@ -1,20 +1,39 @@
 //! The loop under every stage: skip what is settled, work on the rest, several at once, account for all of it.
 //!
-//! Memory stays flat: what an item made goes to the ledger and is forgotten here; all that is kept is 24 bytes an item, the
-//! key, in the order of the items. So the order of a run's records is that of its input, whatever order the work ended in.
+//! Memory stays flat: what an item made goes to the ledger and is forgotten here; all that is kept is an [`Entry`] an item,
+//! in the order of the items. So the order of a run's records is that of its input, whatever order the work ended in.
+//!
+//! An item is first *working*, of which there are never more than `jobs.items`, then *storing*: waiting for the disk in the
+//! company of others, which share one commit, while its place among the working has gone to the next item.
 
+use std::collections::HashMap;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::time::Instant;
 
-use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
+use synth_core::{FailureKind, RecordError};
 
-use crate::ledger::{Basis, Listing, OutcomeKey, Status, StoredOutcome};
+use crate::ledger::{Basis, Digest, OutcomeKey, Settled, Status, StoredOutcome};
 use crate::stage::{Item, Mode, Outcome, Record, Rejected, Services, StageCx, StageError, Summary, Value, WorkError};
-use crate::{Event, run};
+use crate::{Event, Spend, run};
 
 /// Failures up to this number never stop a stage: on few items a share says little.
 const FAILURES_ALWAYS_ALLOWED: u64 = 10;
+/// Outcomes that may wait for the disk before no new items are taken.
+const STORING: usize = 256;
+/// Settled items walked past before those in flight, and whoever else shares the thread, get their turn.
+const STRIDE: u64 = 256;
+
+/// One item of the stage's account, as it is published.
+#[derive(Clone, Copy)]
+pub(crate) struct Entry {
+    pub key: OutcomeKey,
+    pub digest: Digest,
+    pub status: Status,
+}
 
 pub(crate) async fn each<S, I, R, F, W>(
     cx: &StageCx<'_, S>,
@@ -31,89 +50,85 @@ where
 {
     let started = Instant::now();
     let before = cx.services.spend();
-    let total = total.min(cx.limit.unwrap_or(usize::MAX));
+    let limit = cx.limit.unwrap_or(usize::MAX);
+    let total = total.min(limit);
     cx.observer.on(&Event::StageStarted { stage: cx.stage, total: total as u64 });
 
-    let mut account = Account::new(cx);
-    let mut keys: Vec<OutcomeKey> = Vec::with_capacity(total);
-    let mut in_flight = FuturesUnordered::new();
+    let mut account = Account::new(cx, total);
+    // What is limited is what is read, not what was announced: a wrong total must not lose an item.
+    let mut items = items.take(limit).fuse();
+    let mut exhausted = false;
     let jobs = jobs(cx);
-    let mut items = items.take(total);
+    let mut working = FuturesUnordered::new();
+    let mut storing = FuturesUnordered::new();
     let mut stopping: Option<StageError> = None;
+    let (mut soft, mut hard) = (pin!(cx.cancel.soft()), pin!(cx.cancel.hard()));
 
     loop {
-        if cx.cancel.is_soft() && stopping.is_none() {
-            stopping = Some(StageError::Interrupted);
+        if stopping.is_none() {
+            stopping = if cx.cancel.is_soft() { Some(StageError::Interrupted) } else { account.too_many_failed(cx) };
         }
-        // Take new items while there is room and no reason to stop.
-        if stopping.is_none() && in_flight.len() < jobs {
-            if let Some(item) = items.next() {
-                let item = match item {
-                    Ok(item) => item,
-                    Err(error) => {
-                        stopping = Some(error);
-                        continue;
-                    }
-                };
-                let (id, basis) = (item.id(), basis(cx, &item));
-                let key = OutcomeKey::new(cx.stage, &id, &basis);
-                keys.push(key);
-                if let Some((status, reason, records)) = settled(cx, &key)? {
-                    account.known(cx, id, status, reason, records);
-                    if account.summary.read.is_multiple_of(1024) {
-                        tokio::task::yield_now().await;
-                    }
-                } else if cx.mode == Mode::Plan {
-                    explain(cx, &id, &key, &basis)?;
-                    keys.pop();
-                    account.summary.read += 1;
-                    account.summary.pending += 1;
-                } else {
-                    explain(cx, &id, &key, &basis)?;
-                    let outcome = work(item);
-                    in_flight.push(async move { (id, key, basis, outcome.await) });
+        // Take a new item while there is room and no reason to stop.
+        let room = stopping.is_none() && !exhausted && working.len() < jobs && storing.len() < STORING;
+        if room {
+            match account.take(cx, &mut items) {
+                Ok(Taken::Settled) if account.summary.read.is_multiple_of(STRIDE) => {}
+                Ok(Taken::Settled) => continue,
+                Ok(Taken::Open { item, place, id, basis }) => {
+                    let outcome = AssertUnwindSafe(work(item)).catch_unwind();
+                    working.push(async move { (place, id, basis, outcome.await) });
+                    continue;
                 }
-                continue;
+                Ok(Taken::Nothing) => {
+                    exhausted = true;
+                    continue;
+                }
+                Err(error) => {
+                    stopping = Some(error);
+                    continue;
+                }
             }
         }
-        if in_flight.is_empty() {
+        if working.is_empty() && storing.is_empty() && !room {
             break;
         }
-        let finished = tokio::select! {
+        tokio::select! {
             biased;
-            () = cx.cancel.hard() => return Err(StageError::Interrupted),
+            () = &mut hard => {
+                // What is finished is paid for, and only the disk stands between it and the ledger.
+                drop(working);
+                while storing.next().await.is_some() {}
+                return Err(StageError::Interrupted);
+            }
             // A soft stop is noticed at the top of the loop; those in flight go on.
-            () = cx.cancel.soft(), if stopping.is_none() => continue,
-            finished = in_flight.next() => finished,
-        };
-        let Some((id, key, basis, outcome)) = finished else { break };
-        match store(cx, &id, key, basis, outcome).await {
-            Ok(stored) => {
-                account.worked(cx, id, &stored);
-                if stopping.is_none() {
-                    stopping = account.too_many_failed(cx, total as u64);
+            () = &mut soft, if stopping.is_none() => {}
+            Some(stored) = storing.next(), if !storing.is_empty() => match stored {
+                Ok(stored) => account.worked(cx, stored),
+                Err(error) => stopping = Some(stopping.unwrap_or(error)),
+            },
+            Some((place, id, basis, outcome)) = working.next(), if !working.is_empty() => {
+                match outcome.unwrap_or_else(|_| Err(panicked().into())) {
+                    Err(WorkError::Stage(error)) => stopping = Some(stopping.unwrap_or(error)),
+                    outcome => {
+                        let outcome = ended(outcome);
+                        account.finished(&id, &outcome);
+                        storing.push(store(cx, place, account.entries[place].key, id, basis, outcome));
+                    }
                 }
             }
-            Err(error) => stopping = Some(stopping.unwrap_or(error)),
+            () = tokio::task::yield_now(), if room => {}
         }
     }
-    drop(in_flight);
     if let Some(error) = stopping {
         return Err(error);
     }
 
-    let mut summary = account.summary;
+    let Account { mut summary, entries, repeated, .. } = account;
     summary.stage = cx.stage.to_owned();
     summary.seconds = started.elapsed().as_secs_f64();
     summary.spend = cx.services.spend() - before;
     assert!(summary.is_balanced(), "stage `{}` lost an item: {summary:?}", cx.stage);
-    let listing = Listing { records: summary.records, keys };
-    if cx.mode == Mode::Plan {
-        cx.planned.lock().expect("no holder panics").insert(cx.stage, listing);
-    } else {
-        cx.ledger.put_listing(&cx.run.name, cx.stage, &listing).await?;
-        run::publish(cx, &listing, &mut summary)?;
-    }
+    run::publish(cx, &entries, &repeated, &mut summary).await?;
     cx.observer.on(&Event::StageFinished { summary: summary.clone() });
     Ok(summary)
 }
@@ -130,11 +145,11 @@ fn basis<S>(cx: &StageCx<'_, S>, item: &impl Item) -> Basis {
 }
 
 /// The item's outcome if there is one and it is final: spurious failures are tried again.
-fn settled<S>(cx: &StageCx<'_, S>, key: &OutcomeKey) -> Result<Option<(Status, Option<String>, u64)>, StageError> {
+fn settled<S>(cx: &StageCx<'_, S>, key: &OutcomeKey) -> Result<Option<Settled>, StageError> {
     if cx.mode == Mode::Fresh {
         return Ok(None);
     }
-    Ok(cx.ledger.status(key)?.filter(|(_, _, spurious, _)| !spurious).map(|(status, reason, _, records)| (status, reason, records)))
+    Ok(cx.ledger.settled(key)?.filter(|settled| !settled.spurious))
 }
 
 fn explain<S>(cx: &StageCx<'_, S>, id: &str, key: &OutcomeKey, basis: &Basis) -> Result<(), StageError> {
@@ -152,14 +167,13 @@ fn explain<S>(cx: &StageCx<'_, S>, id: &str, key: &OutcomeKey, basis: &Basis) ->
     Ok(())
 }
 
-/// Writes down how an item ended; a stage error is nobody's outcome and is passed on.
-async fn store<S, R: Record>(
-    cx: &StageCx<'_, S>,
-    id: &str,
-    key: OutcomeKey,
-    basis: Basis,
-    outcome: Result<Outcome<R>, WorkError>,
-) -> Result<Stored, StageError> {
+/// A bug that one item brings to light is that item's failure; the next run, with a better program, tries again.
+fn panicked() -> RecordError {
+    RecordError::spurious(FailureKind::Data, "panicked", "its work panicked, which is a bug of `synth`; the log says where")
+}
+
+/// An outcome as it is stored, and how many records count.
+fn ended<R: Record>(outcome: Result<Outcome<R>, WorkError>) -> StoredOutcome {
     let (status, reason, message, spurious, records, rejected) = match outcome {
         Ok(Outcome::Kept { records, rejected }) => (Status::Kept, None, None, false, records, rejected),
         Ok(Outcome::Dropped { reason, message, record }) => {
@@ -168,71 +182,172 @@ async fn store<S, R: Record>(
         Err(WorkError::Record(error)) => {
             (Status::Failed, Some(error.reason), Some(error.message), error.is_spurious, Vec::new(), Vec::new())
         }
-        Err(WorkError::Stage(error)) => return Err(error),
+        Err(WorkError::Stage(_)) => unreachable!("a stage error is nobody's outcome"),
     };
-    let made = if status == Status::Kept { records.iter().map(Record::id).collect() } else { Vec::new() };
-    let stored = Stored {
-        status,
-        reason: reason.clone(),
-        message: message.clone(),
-        records: if status == Status::Kept { records.len() as u64 } else { 0 },
-    };
-    let value = Value { records, rejected };
-    let value = serde_json::to_vec(&value).expect("records serialise to JSON: their keys are strings");
-    let outcome = StoredOutcome { item: id.to_owned(), status, reason, message, spurious, made, value };
-    cx.ledger.put_outcome(key, cx.stage, basis, outcome).await?;
-    Ok(stored)
+    let ids: Vec<String> = records.iter().map(Record::id).collect();
+    let made = if status == Status::Kept { ids.clone() } else { Vec::new() };
+    let value = serde_json::to_vec(&Value { ids, records, rejected }).expect("records serialise to JSON: their keys are strings");
+    StoredOutcome { item: String::new(), status, reason, message, spurious, made, value }
+}
+
+/// Writes down how an item ended.
+async fn store<S>(
+    cx: &StageCx<'_, S>,
+    place: usize,
+    key: OutcomeKey,
+    id: String,
+    basis: Basis,
+    mut outcome: StoredOutcome,
+) -> Result<Stored, StageError> {
+    outcome.item.clone_from(&id);
+    let (status, reason, records) = (outcome.status, outcome.reason.clone(), outcome.made.len() as u64);
+    let digest = cx.ledger.store(key, cx.stage, basis, outcome).await?;
+    Ok(Stored { place, id, status, reason, records, digest })
 }
 
 struct Stored {
+    place: usize,
+    id: String,
     status: Status,
     reason: Option<String>,
-    message: Option<String>,
     records: u64,
+    digest: Digest,
+}
+
+/// What became of taking the next item.
+enum Taken<I> {
+    /// There is none.
+    Nothing,
+    /// It is accounted for.
+    Settled,
+    /// It is to be worked on.
+    Open { item: I, place: usize, id: String, basis: Basis },
 }
 
 /// The counting, and telling whoever watches.
 struct Account {
     summary: Summary,
+    entries: Vec<Entry>,
+    /// Where in `entries` a key lies, by eight bytes of it: enough to find items that come twice.
+    places: HashMap<u64, u32>,
+    /// The ids of items that came twice.
+    repeated: Vec<String>,
+    total: usize,
+    /// Items finished, and failed, that wait for the disk: they count towards `max_failed` at once.
+    storing: u64,
+    storing_failed: u64,
     first_failure: Option<String>,
     max_failed: f64,
+    spend: Spend,
 }
 
 impl Account {
-    fn new<S>(cx: &StageCx<'_, S>) -> Self {
-        Self { summary: Summary::default(), first_failure: None, max_failed: cx.config.run.max_failed }
-    }
-
-    fn known<S: Services>(&mut self, cx: &StageCx<'_, S>, id: String, status: Status, reason: Option<String>, records: u64) {
-        self.count(cx, id, status, reason, records, true);
-    }
-
-    fn worked<S: Services>(&mut self, cx: &StageCx<'_, S>, id: String, stored: &Stored) {
-        self.summary.worked += 1;
-        if stored.status == Status::Failed && self.first_failure.is_none() {
-            let message = stored.message.as_deref().unwrap_or("no reason given");
-            self.first_failure = Some(format!("`{id}`: {message}"));
+    fn new<S: Services>(cx: &StageCx<'_, S>, total: usize) -> Self {
+        Self {
+            summary: Summary::default(),
+            entries: Vec::with_capacity(total),
+            places: HashMap::with_capacity(total),
+            repeated: Vec::new(),
+            total,
+            storing: 0,
+            storing_failed: 0,
+            first_failure: None,
+            max_failed: cx.config.run.max_failed,
+            spend: cx.services.spend(),
         }
-        self.count(cx, id, stored.status, stored.reason.clone(), stored.records, false);
+    }
+
+    /// Takes the next item and accounts for it, unless it has to be worked on.
+    fn take<S: Services, I: Item>(
+        &mut self,
+        cx: &StageCx<'_, S>,
+        items: &mut impl Iterator<Item = Result<I, StageError>>,
+    ) -> Result<Taken<I>, StageError> {
+        let Some(item) = items.next().transpose()? else { return Ok(Taken::Nothing) };
+        let (id, basis) = (item.id(), basis(cx, &item));
+        let key = OutcomeKey::new(cx.stage, &id, &basis);
+        if self.is_repeated(&key) {
+            self.repeated.push(id.clone());
+            self.count(cx, id, Status::Dropped, Some(run::REPEATED.to_owned()), 0, true);
+            return Ok(Taken::Settled);
+        }
+        if let Some(Settled { status, reason, records, digest, .. }) = settled(cx, &key)? {
+            if status == Status::Failed && self.first_failure.is_none() {
+                let message = cx.ledger.outcome(&key)?.and_then(|outcome| outcome.message);
+                self.note_failure(&id, message.as_deref());
+            }
+            self.enter(Entry { key, digest, status });
+            self.count(cx, id, status, reason, records, true);
+            return Ok(Taken::Settled);
+        }
+        explain(cx, &id, &key, &basis)?;
+        if cx.mode == Mode::Plan {
+            self.summary.read += 1;
+            self.summary.pending += 1;
+            return Ok(Taken::Settled);
+        }
+        let place = self.entries.len();
+        // Digest and status follow when the work is stored.
+        self.enter(Entry { key, digest: Digest::default(), status: Status::Failed });
+        Ok(Taken::Open { item, place, id, basis })
+    }
+
+    fn is_repeated(&self, key: &OutcomeKey) -> bool {
+        let place = self.places.get(&key.short()).and_then(|place| self.entries.get(*place as usize));
+        place.is_some_and(|entry| entry.key == *key)
+    }
+
+    fn enter(&mut self, entry: Entry) {
+        self.places.insert(entry.key.short(), self.entries.len() as u32);
+        self.entries.push(entry);
+    }
+
+    fn finished(&mut self, id: &str, outcome: &StoredOutcome) {
+        self.storing += 1;
+        if outcome.status == Status::Failed {
+            self.storing_failed += 1;
+            self.note_failure(id, outcome.message.as_deref());
+        }
+    }
+
+    fn note_failure(&mut self, id: &str, message: Option<&str>) {
+        self.first_failure.get_or_insert_with(|| format!("`{id}`: {}", message.unwrap_or("no reason given")));
+    }
+
+    fn worked<S: Services>(&mut self, cx: &StageCx<'_, S>, stored: Stored) {
+        let Stored { place, id, status, reason, records, digest } = stored;
+        self.storing -= 1;
+        self.storing_failed -= u64::from(status == Status::Failed);
+        self.summary.worked += 1;
+        self.spend = cx.services.spend();
+        let entry = &mut self.entries[place];
+        (entry.digest, entry.status) = (digest, status);
+        self.count(cx, id, status, reason, records, false);
     }
 
     fn count<S: Services>(&mut self, cx: &StageCx<'_, S>, id: String, status: Status, reason: Option<String>, records: u64, earlier: bool) {
         self.summary.read += 1;
         self.summary.records += records;
-        let name = reason.clone().unwrap_or_else(|| "unknown".to_owned());
-        match status {
-            Status::Kept => self.summary.kept += 1,
-            Status::Dropped => *self.summary.dropped.entry(name).or_default() += 1,
-            Status::Failed => *self.summary.failed.entry(name).or_default() += 1,
+        let counts = match status {
+            Status::Kept => None,
+            Status::Dropped => Some(&mut self.summary.dropped),
+            Status::Failed => Some(&mut self.summary.failed),
+        };
+        match counts {
+            None => self.summary.kept += 1,
+            Some(counts) => *counts.entry(reason.clone().unwrap_or_else(|| "unknown".to_owned())).or_default() += 1,
         }
-        cx.observer.on(&Event::ItemSettled { stage: cx.stage, id, status: status.as_str(), reason, earlier, spend: cx.services.spend() });
+        cx.observer.on(&Event::ItemSettled { stage: cx.stage, id, status: status.as_str(), reason, earlier, spend: self.spend });
     }
 
-    fn too_many_failed<S>(&self, cx: &StageCx<'_, S>, total: u64) -> Option<StageError> {
-        let failed = self.summary.failed_total();
+    /// Counts failures of earlier runs too: a stage that stopped for them stops again until something changes.
+    fn too_many_failed<S>(&self, cx: &StageCx<'_, S>) -> Option<StageError> {
+        let failed = self.storing_failed + if self.summary.failed.is_empty() { 0 } else { self.summary.failed_total() };
+        let read = self.storing + self.summary.read;
+        let total = read.max(self.total as u64);
         let too_many = failed > FAILURES_ALWAYS_ALLOWED && failed as f64 > self.max_failed * total as f64;
-        let first = self.first_failure.clone().unwrap_or_else(|| format!("see `synth show --run {} --failed`", cx.run.name));
-        too_many.then_some(StageError::TooManyFailed { failed, read: self.summary.read, first })
+        let first = || self.first_failure.clone().unwrap_or_else(|| format!("see `synth show --run {} --failed`", cx.run.name));
+        too_many.then(|| StageError::TooManyFailed { failed, read, first: first() })
     }
 }
 

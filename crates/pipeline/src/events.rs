@@ -26,12 +26,12 @@ impl std::ops::Sub for Spend {
 
     fn sub(self, before: Self) -> Self {
         Self {
-            calls: self.calls - before.calls,
-            cached: self.cached - before.cached,
-            prompt_tokens: self.prompt_tokens - before.prompt_tokens,
-            completion_tokens: self.completion_tokens - before.completion_tokens,
+            calls: self.calls.saturating_sub(before.calls),
+            cached: self.cached.saturating_sub(before.cached),
+            prompt_tokens: self.prompt_tokens.saturating_sub(before.prompt_tokens),
+            completion_tokens: self.completion_tokens.saturating_sub(before.completion_tokens),
             usd: self.usd - before.usd,
-            sandboxes: self.sandboxes - before.sandboxes,
+            sandboxes: self.sandboxes.saturating_sub(before.sandboxes),
         }
     }
 }

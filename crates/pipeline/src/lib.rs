@@ -10,6 +10,7 @@ pub mod cancel;
 mod each;
 pub mod events;
 pub mod ledger;
+mod records;
 pub mod run;
 pub mod runner;
 pub mod stage;

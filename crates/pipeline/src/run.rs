@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use synth_core::Fingerprint;
 
-use crate::ledger::{Ledger, Listing, OutcomeKey, Status};
-use crate::stage::{Services, StageCx, StageError, Summary};
-use crate::{LedgerError, Spend, each};
+use crate::each::{Entry, rejected_of};
+use crate::ledger::{Ledger, Listing, OutcomeKey, Provenance, Status};
+use crate::stage::{Mode, Services, StageCx, StageError, Summary, damaged};
+use crate::Spend;
 
 /// A run by its name, and how its folders are written.
 pub struct Run {
@@ -30,6 +32,14 @@ impl Run {
     pub fn stage_folder(&self, stage: &str) -> PathBuf {
         let place = self.stages.iter().position(|name| *name == stage).map_or(0, |place| place + 1);
         self.folder.join(format!("{place:02}-{stage}"))
+    }
+
+    /// Whether the folder of a stage shows what the stage made of what the folders of the stages it read show now.
+    pub fn is_current(&self, stage: &str) -> bool {
+        self.manifest(stage).is_some_and(|manifest| {
+            let unchanged = |input: &str, view| self.manifest(input).is_some_and(|now| now.view == view) && self.is_current(input);
+            manifest.inputs.iter().all(|(input, view)| unchanged(input, *view))
+        })
     }
 
     /// The account that the run has of a stage, if it has one.
@@ -103,6 +113,9 @@ pub struct Manifest {
     pub counts: Counts,
     /// The fingerprint of the outcomes that the parts were written from.
     pub view: Fingerprint,
+    /// The same of the stages that were read, by name; see [`Run::is_current`].
+    #[serde(default)]
+    pub inputs: BTreeMap<String, Fingerprint>,
     /// The stage's version.
     pub version: u32,
     /// The version of `synth`.
@@ -115,31 +128,71 @@ pub struct Manifest {
     pub seconds: f64,
 }
 
-/// Writes a stage's folder, unless it already shows these outcomes, and completes the account with what was rejected.
-pub(crate) fn publish<S: Services>(cx: &StageCx<'_, S>, listing: &Listing, summary: &mut Summary) -> Result<(), StageError> {
+/// The reason of an item that came a second time.
+pub(crate) const REPEATED: &str = "repeated";
+
+/// Lists what the run now has of the stage, writes the stage's folder unless it already shows that, and completes the account
+/// with what was rejected. `repeated` are the items that came twice.
+pub(crate) async fn publish<S: Services>(
+    cx: &StageCx<'_, S>,
+    entries: &[Entry],
+    repeated: &[String],
+    summary: &mut Summary,
+) -> Result<(), StageError> {
+    let listing = Listing { records: summary.records, keys: entries.iter().map(|entry| entry.key).collect() };
+    if cx.mode == Mode::Plan {
+        cx.planned.lock().expect("no holder panics").insert(cx.stage, listing);
+        return Ok(());
+    }
+    let inputs = cx.inputs.lock().expect("no holder panics").clone();
+    let provenance = Provenance { view: view(entries, repeated), inputs };
+    cx.ledger.list(&cx.run.name, cx.stage, &listing, &provenance).await?;
+    drop(listing);
+    write_folder(cx, entries, repeated, provenance, summary)
+}
+
+fn write_folder<S: Services>(
+    cx: &StageCx<'_, S>,
+    entries: &[Entry],
+    repeated: &[String],
+    provenance: Provenance,
+    summary: &mut Summary,
+) -> Result<(), StageError> {
     let folder = cx.run.stage_folder(cx.stage);
-    let view = view(cx.ledger, listing)?;
     let before = cx.run.manifest(cx.stage);
-    if let Some(manifest) = &before
-        && manifest.view == view
-        && manifest.synth == env!("CARGO_PKG_VERSION")
-        && manifest.parts.iter().all(|part| fs::metadata(folder.join(&part.path)).is_ok_and(|found| found.len() == part.bytes))
+    let (spend, seconds) = before.as_ref().map_or((summary.spend, summary.seconds), |before| {
+        (add(summary.spend, before.spend), summary.seconds + before.seconds)
+    });
+    if let Some(before) = before
+        && before.view == provenance.view
+        && before.synth == env!("CARGO_PKG_VERSION")
+        && before.parts.iter().all(|part| fs::metadata(folder.join(&part.path)).is_ok_and(|found| found.len() == part.bytes))
     {
-        summary.rejected.clone_from(&manifest.counts.rejected);
+        summary.rejected.clone_from(&before.counts.rejected);
+        if summary.worked > 0 || before.inputs != provenance.inputs || before.version != cx.version {
+            let manifest = Manifest { inputs: provenance.inputs, version: cx.version, spend, seconds, ..before };
+            write_manifest(&folder, &manifest)?;
+        }
         return Ok(());
     }
 
-    let fresh = folder.with_extension("new");
+    let (fresh, old) = (folder.with_extension("new"), folder.with_extension("old"));
     remove_folder(&fresh)?;
     fs::create_dir_all(&fresh)?;
     let mut rejected = BTreeMap::new();
     let mut parts = Vec::new();
-    for (stem, status) in [("part", Status::Kept), ("dropped", Status::Dropped), ("failed", Status::Failed)] {
-        let mut rows = listing.keys.iter().flat_map(|key| match rows_of(cx.ledger, key, status, &mut rejected) {
-            Ok(rows) => rows.into_iter().map(Ok).collect::<Vec<_>>(),
-            Err(error) => vec![Err(error)],
+    for (stem, wanted) in [("part", Status::Kept), ("dropped", Status::Dropped), ("failed", Status::Failed)] {
+        let rows = entries.iter().filter(|entry| entry.status == wanted || wanted == Status::Dropped).flat_map(|entry| {
+            if cx.cancel.is_hard() {
+                return vec![Err(StageError::Interrupted)];
+            }
+            match rows_of(cx.ledger, &entry.key, wanted, &mut rejected) {
+                Ok(rows) => rows.into_iter().map(Ok).collect(),
+                Err(error) => vec![Err(error)],
+            }
         });
-        parts.extend(cx.run.format.write(&fresh, stem, &mut rows)?);
+        let again = repeated.iter().filter(|_| wanted == Status::Dropped).map(|id| Ok(repeated_row(id)));
+        parts.extend(cx.run.format.write(&fresh, stem, &mut rows.chain(again))?);
     }
     summary.rejected = rejected;
     let counts = Counts {
@@ -150,42 +203,60 @@ pub(crate) fn publish<S: Services>(cx: &StageCx<'_, S>, listing: &Listing, summa
         rejected: summary.rejected.clone(),
         records: summary.records,
     };
-    let mut manifest = Manifest {
+    let manifest = Manifest {
         stage: cx.stage.to_owned(),
         complete: true,
         counts,
-        view,
+        view: provenance.view,
+        inputs: provenance.inputs,
         version: cx.version,
         synth: env!("CARGO_PKG_VERSION").to_owned(),
         parts,
-        spend: summary.spend,
-        seconds: summary.seconds,
+        spend,
+        seconds,
     };
-    if let Some(before) = before {
-        manifest.seconds += before.seconds;
-        manifest.spend = add(manifest.spend, before.spend);
+    write_manifest(&fresh, &manifest)?;
+    // Two renames and no deletion between the old folder and the new one; a crash between them leaves none, and no manifest.
+    remove_folder(&old)?;
+    if folder.exists() {
+        fs::rename(&folder, &old)?;
     }
-    let text = serde_json::to_vec_pretty(&manifest).map_err(io::Error::from)?;
-    write_atomically(&fresh.join("manifest.json"), &text)?;
-    remove_folder(&folder)?;
     fs::rename(&fresh, &folder)?;
+    remove_folder(&old)?;
     Ok(())
 }
 
-/// The fingerprint of what the outcomes say: of their keys and of how each ended.
-fn view(ledger: &Ledger, listing: &Listing) -> Result<Fingerprint, LedgerError> {
+fn write_manifest(folder: &Path, manifest: &Manifest) -> io::Result<()> {
+    write_atomically(&folder.join("manifest.json"), &serde_json::to_vec_pretty(manifest).map_err(io::Error::from)?)
+}
+
+/// The fingerprint of what the outcomes say, in their order, and of the items that came twice.
+fn view(entries: &[Entry], repeated: &[String]) -> Fingerprint {
     let mut hasher = blake3::Hasher::new();
-    for key in &listing.keys {
-        hasher.update(key.as_bytes());
-        let status = ledger.status(key)?.map_or(u8::MAX, |(status, ..)| status as u8);
-        hasher.update(&[status]);
+    for entry in entries {
+        hasher.update(entry.key.as_bytes());
+        hasher.update(&entry.digest);
     }
-    Ok(Fingerprint::from_bytes(*hasher.finalize().as_bytes()))
+    for id in repeated {
+        hasher.update(Fingerprint::of_bytes(id.as_bytes()).as_bytes());
+    }
+    Fingerprint::from_bytes(*hasher.finalize().as_bytes())
+}
+
+fn repeated_row(id: &str) -> PartRow {
+    PartRow {
+        id: id.to_owned(),
+        parent: id.to_owned(),
+        status: Status::Dropped.as_str().to_owned(),
+        reason: Some(REPEATED.to_owned()),
+        message: Some("the same item came before".to_owned()),
+        record: None,
+    }
 }
 
 /// The rows that an outcome has in the file for `wanted`: its records, itself, or its rejected pieces among the dropped.
 fn rows_of(ledger: &Ledger, key: &OutcomeKey, wanted: Status, rejected: &mut BTreeMap<String, u64>) -> Result<Vec<PartRow>, StageError> {
-    let Some(outcome) = ledger.outcome(key)? else { return Ok(Vec::new()) };
+    let Some(outcome) = ledger.outcome(key)? else { return Err(damaged(ledger)) };
     let mut rows = Vec::new();
     if outcome.status == wanted {
         let records = raw_records(&outcome.value);
@@ -210,7 +281,7 @@ fn rows_of(ledger: &Ledger, key: &OutcomeKey, wanted: Status, rejected: &mut BTr
         }
     }
     if wanted == Status::Dropped && outcome.status == Status::Kept {
-        for piece in each::rejected_of(&outcome.value) {
+        for piece in rejected_of(&outcome.value) {
             *rejected.entry(piece.reason.clone()).or_default() += 1;
             rows.push(PartRow {
                 id: piece.id,
@@ -229,19 +300,12 @@ fn rows_of(ledger: &Ledger, key: &OutcomeKey, wanted: Status, rejected: &mut BTr
 pub fn raw_records(value: &[u8]) -> Vec<(String, String)> {
     #[derive(Deserialize)]
     struct Raw<'a> {
+        ids: Vec<String>,
         #[serde(borrow)]
         records: Vec<&'a RawValue>,
     }
-    #[derive(Deserialize)]
-    struct Named {
-        #[serde(alias = "trajectory_id")]
-        id: String,
-    }
     let Ok(raw) = serde_json::from_slice::<Raw>(value) else { return Vec::new() };
-    raw.records
-        .into_iter()
-        .map(|record| (serde_json::from_str::<Named>(record.get()).map_or_else(|_| String::new(), |named| named.id), record.get().to_owned()))
-        .collect()
+    raw.ids.into_iter().zip(raw.records.into_iter().map(|record| record.get().to_owned())).collect()
 }
 
 fn add(a: Spend, b: Spend) -> Spend {
@@ -259,11 +323,16 @@ fn add(a: Spend, b: Spend) -> Spend {
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
-    let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(folder)?;
+    let mut file = temporary_in(folder)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(path)?;
     Ok(())
+}
+
+/// A temporary file that, unlike most, others may read once it has its name.
+pub(crate) fn temporary_in(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
+    tempfile::Builder::new().prefix(".new-").permissions(fs::Permissions::from_mode(0o644)).tempfile_in(folder)
 }
 
 /// Removes a folder; one that is not there is fine.

@@ -49,6 +49,10 @@ pub async fn run_stages<S: Services>(stages: &[&dyn Stage<S>], invocation: &Invo
     let config = serde_json::to_value(invocation.config).expect("the configuration serialises to JSON");
     let mut outcomes = Outcomes { summaries: Vec::new(), stopped: None };
     for stage in stages {
+        if invocation.cancel.is_soft() {
+            outcomes.stopped = Some((stage.name(), StageError::Interrupted));
+            break;
+        }
         let cx = StageCx {
             run: invocation.run,
             config: invocation.config,
@@ -65,6 +69,7 @@ pub async fn run_stages<S: Services>(stages: &[&dyn Stage<S>], invocation: &Invo
             limit: invocation.limit,
             explain: invocation.explain,
             planned: &planned,
+            inputs: Mutex::default(),
         };
         match stage.run(&cx).await {
             Ok(summary) => outcomes.summaries.push(summary),

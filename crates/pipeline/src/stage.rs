@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
+use std::sync::Mutex;
 
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use synth_core::{Config, Fingerprint, RecordError};
 
-use crate::ledger::{Listing, OutcomeKey};
+use crate::ledger::{Listing, OutcomeKey, Provenance};
 use crate::{Blobs, Cancel, Event, Ledger, LedgerError, Observer, Run, Spend};
 
 /// One step from sources to datasets. Name, CLI verb, folder and log field are one word.
@@ -164,6 +165,16 @@ pub enum StageError {
         /// The run.
         run: String,
     },
+    /// What it reads was made before something that it was made of changed.
+    #[error("it reads `{outdated}`, which is older than `{changed}` in run `{run}`; `synth run --run {run} --until {outdated}` brings it up to date")]
+    OutdatedInput {
+        /// The stage whose records are out of date.
+        outdated: String,
+        /// The stage that they were made of, which has changed since.
+        changed: String,
+        /// The run.
+        run: String,
+    },
     /// The ledger cannot be used.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -276,7 +287,9 @@ pub struct StageCx<'a, S> {
     pub(crate) mode: Mode,
     pub(crate) limit: Option<usize>,
     pub(crate) explain: bool,
-    pub(crate) planned: &'a std::sync::Mutex<BTreeMap<&'static str, Listing>>,
+    pub(crate) planned: &'a Mutex<BTreeMap<&'static str, Listing>>,
+    /// What the listings showed that this stage has read so far.
+    pub(crate) inputs: Mutex<BTreeMap<String, Fingerprint>>,
 }
 
 impl<S: Services> StageCx<'_, S> {
@@ -318,13 +331,30 @@ impl<S: Services> StageCx<'_, S> {
         self.mode == Mode::Plan
     }
 
-    /// The run's outcomes of a stage that came before.
+    /// The run's outcomes of a stage that came before. What is not up to date is an error, never read silently.
     pub fn listing(&self, stage: &'static str) -> Result<Listing, StageError> {
         if let Some(listing) = self.planned.lock().expect("no holder panics").get(stage) {
             return Ok(listing.clone());
         }
         let missing = || StageError::MissingInput { missing: stage.to_owned(), run: self.run.name.clone() };
+        let provenance = self.ledger.provenance(&self.run.name, stage)?.ok_or_else(missing)?;
+        self.check_current(stage, &provenance)?;
+        self.inputs.lock().expect("no holder panics").insert(stage.to_owned(), provenance.view);
         self.ledger.listing(&self.run.name, stage)?.ok_or_else(missing)
+    }
+
+    /// A listing is current if those that it was made of are still what they were, and current themselves.
+    fn check_current(&self, stage: &str, provenance: &Provenance) -> Result<(), StageError> {
+        for (input, view) in &provenance.inputs {
+            match self.ledger.provenance(&self.run.name, input)? {
+                Some(now) if now.view == *view => self.check_current(input, &now)?,
+                _ => {
+                    let (outdated, changed) = (stage.to_owned(), input.clone());
+                    return Err(StageError::OutdatedInput { outdated, changed, run: self.run.name.clone() });
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Says something to whoever waits.
@@ -353,6 +383,8 @@ impl Index<'_> {
 #[derive(Serialize, Deserialize)]
 #[serde(bound(serialize = "R: Serialize", deserialize = "R: DeserializeOwned"))]
 pub(crate) struct Value<R> {
+    /// The ids of the records, for readers that do not know the records' type.
+    pub ids: Vec<String>,
     pub records: Vec<R>,
     pub rejected: Vec<Rejected>,
 }
@@ -360,16 +392,19 @@ pub(crate) struct Value<R> {
 /// The records of an outcome; none if it is not a kept one.
 fn kept_records<R: Record>(ledger: &Ledger, key: &OutcomeKey) -> Result<Vec<R>, StageError> {
     let Some(outcome) = ledger.outcome(key)? else {
-        return Err(StageError::Files(format!(
-            "an outcome that this run lists is gone or damaged in `{}`; run again to work it out anew",
-            ledger.path().display()
-        )));
+        return Err(damaged(ledger));
     };
     if outcome.status != crate::ledger::Status::Kept {
         return Ok(Vec::new());
     }
     let value: Value<R> = serde_json::from_slice(&outcome.value).map_err(|error| {
-        StageError::Files(format!("an outcome of `{}` in the ledger does not read as this version expects: {error}", outcome.item))
+        StageError::Files(format!("an outcome of `{}` in the ledger does not read as this version expects: {error}; run its stage with `--fresh`", outcome.item))
     })?;
     Ok(value.records)
+}
+
+/// The ledger forgets a damaged outcome when it is read, so that the next run finds the item open.
+pub(crate) fn damaged(ledger: &Ledger) -> StageError {
+    let path = ledger.path().display();
+    StageError::Files(format!("an outcome that this run lists is gone or damaged in `{path}`; run again to work it out anew"))
 }

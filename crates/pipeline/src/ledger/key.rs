@@ -66,6 +66,12 @@ impl OutcomeKey {
         &self.0
     }
 
+    /// Eight bytes of both halves: as good a hash as any.
+    pub(crate) fn short(&self) -> u64 {
+        let half = |from: usize| u64::from_le_bytes(self.0[from..from + 8].try_into().expect("eight bytes are eight bytes"));
+        half(0) ^ half(ITEM)
+    }
+
     pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)
     }
@@ -80,5 +86,60 @@ impl OutcomeKey {
         low[ITEM..].fill(0);
         high[ITEM..].fill(0xff);
         (low, high)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn fingerprint() -> impl Strategy<Value = Fingerprint> {
+        any::<[u8; 32]>().prop_map(Fingerprint::from_bytes)
+    }
+
+    fn basis() -> impl Strategy<Value = Basis> {
+        (any::<u32>(), fingerprint(), fingerprint(), fingerprint())
+            .prop_map(|(version, config, prompts, content)| Basis { version, config, prompts, content })
+    }
+
+    proptest! {
+        #[test]
+        fn a_basis_comes_back_as_it_was(basis in basis()) {
+            prop_assert_eq!(Basis::from_bytes(&basis.to_bytes()), Some(basis));
+        }
+
+        #[test]
+        fn a_cut_basis_is_none(basis in basis(), length in 0..100usize) {
+            prop_assert_eq!(Basis::from_bytes(&basis.to_bytes()[..length]), None);
+        }
+
+        #[test]
+        fn a_key_comes_back_as_it_was(stage: String, item: String, basis in basis()) {
+            let key = OutcomeKey::new(&stage, &item, &basis);
+            prop_assert_eq!(OutcomeKey::from_bytes(key.as_bytes()), Some(key));
+            prop_assert_eq!(OutcomeKey::many_from_bytes(&[*key.as_bytes(), *key.as_bytes()].concat()), vec![key, key]);
+        }
+
+        #[test]
+        fn outcomes_of_one_item_lie_together_and_apart_from_others(item: String, other: String, a in basis(), b in basis()) {
+            prop_assume!(item != other);
+            let (low, high) = OutcomeKey::new("queries", &item, &a).same_item();
+            let range = low..=high;
+            prop_assert!(range.contains(OutcomeKey::new("queries", &item, &b).as_bytes()));
+            prop_assert!(!range.contains(OutcomeKey::new("queries", &other, &a).as_bytes()));
+            prop_assert!(!range.contains(OutcomeKey::new("judge", &item, &a).as_bytes()));
+        }
+    }
+
+    #[test]
+    fn what_changed_is_named() {
+        let fingerprint = Fingerprint::of_bytes;
+        let earlier = Basis { version: 1, config: fingerprint(b"c"), prompts: fingerprint(b"p"), content: fingerprint(b"i") };
+        assert_eq!(earlier.changed_since(&earlier), "nothing changed");
+        assert_eq!(Basis { prompts: fingerprint(b"q"), ..earlier }.changed_since(&earlier), "changed: a prompt");
+        let later = Basis { version: 2, config: fingerprint(b"d"), content: fingerprint(b"j"), ..earlier };
+        assert_eq!(later.changed_since(&earlier), "changed: the item, the configuration, the stage's version");
     }
 }

@@ -8,6 +8,7 @@ mod key;
 mod value;
 mod writer;
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -24,12 +25,14 @@ use writer::Writer;
 const FORMAT: i64 = 1;
 
 const SCHEMA: &str = "
-CREATE TABLE IF NOT EXISTS outcome (key BLOB NOT NULL UNIQUE, stage TEXT NOT NULL, item TEXT NOT NULL, basis BLOB NOT NULL,
-    status INTEGER NOT NULL, reason TEXT, message TEXT, spurious INTEGER NOT NULL, records INTEGER NOT NULL, value BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS made (id TEXT NOT NULL UNIQUE, key BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS memo (key BLOB NOT NULL UNIQUE, value BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS pin (name TEXT NOT NULL UNIQUE, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS listing (run TEXT NOT NULL, stage TEXT NOT NULL, records INTEGER NOT NULL, keys BLOB NOT NULL, UNIQUE (run, stage));
+CREATE TABLE outcome (key BLOB NOT NULL UNIQUE, stage TEXT NOT NULL, item TEXT NOT NULL, basis BLOB NOT NULL,
+    status INTEGER NOT NULL, reason TEXT, message TEXT, spurious INTEGER NOT NULL, records INTEGER NOT NULL, digest BLOB NOT NULL,
+    value BLOB NOT NULL);
+CREATE TABLE made (id TEXT NOT NULL, stage TEXT NOT NULL, key BLOB NOT NULL, UNIQUE (id, stage));
+CREATE TABLE memo (key BLOB NOT NULL UNIQUE, value BLOB NOT NULL);
+CREATE TABLE pin (name TEXT NOT NULL UNIQUE, value TEXT NOT NULL);
+CREATE TABLE listing (run TEXT NOT NULL, stage TEXT NOT NULL, records INTEGER NOT NULL, view BLOB NOT NULL,
+    inputs TEXT NOT NULL, keys BLOB NOT NULL, UNIQUE (run, stage));
 ";
 
 /// The ledger cannot be opened, read or written.
@@ -97,6 +100,18 @@ impl Status {
     }
 }
 
+/// What is known of an outcome without reading its records.
+pub(crate) struct Settled {
+    pub status: Status,
+    pub reason: Option<String>,
+    pub spurious: bool,
+    pub records: u64,
+    pub digest: Digest,
+}
+
+/// Eight bytes of the hash of all that an outcome says: other records, another reason or another end, another digest.
+pub(crate) type Digest = [u8; 8];
+
 /// An outcome as it is stored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredOutcome {
@@ -128,12 +143,20 @@ pub struct Ledger {
 impl Ledger {
     /// Opens or makes the ledger in `folder` and keeps every other process out until it is dropped.
     pub fn open(folder: &Path) -> Result<Self, LedgerError> {
+        Self::open_bounded(folder, None)
+    }
+
+    /// As [`Ledger::open`], with a bound on its pages: the tests' way to a full disk.
+    fn open_bounded(folder: &Path, max_pages: Option<u32>) -> Result<Self, LedgerError> {
         let path = folder.join("ledger.sqlite");
         let broken = |error: std::io::Error| io_error(&path, &error);
         fs::create_dir_all(folder).map_err(broken)?;
         let lock = take_lock(folder, &path)?;
         let connection = Connection::open(&path).map_err(|error| sqlite_error(&path, &error))?;
         prepare(&connection, &path)?;
+        if let Some(max_pages) = max_pages {
+            connection.pragma_update(None, "max_page_count", max_pages).map_err(|error| sqlite_error(&path, &error))?;
+        }
         let writer = Writer::start(connection, &path).map_err(broken)?;
         let reader = Mutex::new(read_connection(&path)?);
         Ok(Self { path, reader, writer: Some(writer), _lock: Some(lock) })
@@ -146,11 +169,16 @@ impl Ledger {
             return Err(LedgerError::Missing(path.display().to_string()));
         }
         let connection = read_connection(&path)?;
+        if is_empty(&connection).map_err(|error| sqlite_error(&path, &error))? {
+            // The moment between the making of the file and of its tables.
+            return Err(LedgerError::Missing(path.display().to_string()));
+        }
         check_format(&connection, &path)?;
         Ok(Self { reader: Mutex::new(connection), path, writer: None, _lock: None })
     }
 
-    /// The outcome under `key`.
+    /// The outcome under `key`. One whose value is damaged counts as absent, and is forgotten if this ledger may be written,
+    /// so that the next run works it out anew.
     pub fn outcome(&self, key: &OutcomeKey) -> Result<Option<StoredOutcome>, LedgerError> {
         self.read(|connection| {
             connection
@@ -173,18 +201,35 @@ impl Ledger {
         })
         .map(|found| {
             let (mut outcome, stored) = found?;
-            outcome.value = value::unpack(&stored)?;
-            Some(outcome)
+            if let Some(value) = value::unpack(&stored) {
+                outcome.value = value;
+                return Some(outcome);
+            }
+            if let Some(writer) = &self.writer {
+                writer.write_soon(writer::Write::Forget(vec![*key]));
+            }
+            None
         })
     }
 
-    /// How the item under `key` ended, without its records: status, reason, whether to try again.
+    /// How the item under `key` ended, without its records: status, reason, whether to try again, how many records.
     pub fn status(&self, key: &OutcomeKey) -> Result<Option<(Status, Option<String>, bool, u64)>, LedgerError> {
+        let settled = self.settled(key)?;
+        Ok(settled.map(|Settled { status, reason, spurious, records, .. }| (status, reason, spurious, records)))
+    }
+
+    pub(crate) fn settled(&self, key: &OutcomeKey) -> Result<Option<Settled>, LedgerError> {
         self.read(|connection| {
             connection
-                .prepare_cached("SELECT status, reason, spurious, records FROM outcome WHERE key = ?1")?
+                .prepare_cached("SELECT status, reason, spurious, records, digest FROM outcome WHERE key = ?1")?
                 .query_row([key.as_bytes().as_slice()], |row| {
-                    Ok((Status::from_code(row.get(0)?), row.get(1)?, row.get(2)?, row.get::<_, i64>(3)? as u64))
+                    Ok(Settled {
+                        status: Status::from_code(row.get(0)?),
+                        reason: row.get(1)?,
+                        spurious: row.get(2)?,
+                        records: row.get::<_, i64>(3)? as u64,
+                        digest: row.get(4)?,
+                    })
                 })
                 .optional()
         })
@@ -204,18 +249,34 @@ impl Ledger {
 
     /// Stores an outcome; durable when this returns.
     pub async fn put_outcome(&self, key: OutcomeKey, stage: &'static str, basis: Basis, outcome: StoredOutcome) -> Result<(), LedgerError> {
-        self.writer()?.write(writer::Write::Outcome { key, stage, basis, outcome: Box::new(outcome) }).await
+        self.store(key, stage, basis, outcome).await.map(drop)
     }
 
-    /// The outcome in which the record with this id was made.
+    /// Stores an outcome and returns its digest; durable when this returns.
+    pub(crate) async fn store(&self, key: OutcomeKey, stage: &'static str, basis: Basis, mut outcome: StoredOutcome) -> Result<Digest, LedgerError> {
+        // Packed here and not by the writer, which everybody waits for.
+        outcome.value = self.pack(&outcome.value)?;
+        let digest = digest(&outcome);
+        self.writer()?.write(writer::Write::Outcome { key, stage, basis, digest, outcome: Box::new(outcome) }).await?;
+        Ok(digest)
+    }
+
+    /// The outcome in which the record with this id was made: where several stages pass a record on under its id, the
+    /// outcome of the first of them.
     pub fn maker(&self, id: &str) -> Result<Option<OutcomeKey>, LedgerError> {
+        Ok(self.makers(id)?.into_iter().next().map(|(_, key)| key))
+    }
+
+    /// The outcomes in which a record with this id was made, with their stages, in the order in which the stages first
+    /// made it. Of each stage it is the latest.
+    pub fn makers(&self, id: &str) -> Result<Vec<(String, OutcomeKey)>, LedgerError> {
         self.read(|connection| {
             connection
-                .prepare_cached("SELECT key FROM made WHERE id = ?1")?
-                .query_row([id], |row| row.get::<_, Vec<u8>>(0))
-                .optional()
+                .prepare_cached("SELECT stage, key FROM made WHERE id = ?1 ORDER BY rowid")?
+                .query_map([id], |row| Ok((row.get(0)?, row.get::<_, Vec<u8>>(1)?)))?
+                .collect::<rusqlite::Result<Vec<_>>>()
         })
-        .map(|bytes| bytes.and_then(|bytes| OutcomeKey::from_bytes(&bytes)))
+        .map(|rows| rows.into_iter().filter_map(|(stage, key)| Some((stage, OutcomeKey::from_bytes(&key)?))).collect())
     }
 
     /// Ids that begin with `prefix`, at most `limit`.
@@ -223,7 +284,7 @@ impl Ledger {
         let high = format!("{prefix}\u{10ffff}");
         self.read(|connection| {
             connection
-                .prepare_cached("SELECT id FROM made WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3")?
+                .prepare_cached("SELECT DISTINCT id FROM made WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3")?
                 .query_map(params![prefix, high, limit as i64], |row| row.get(0))?
                 .collect()
         })
@@ -240,10 +301,30 @@ impl Ledger {
         .map(|found| found.map(|(records, bytes)| Listing { records, keys: OutcomeKey::many_from_bytes(&bytes) }))
     }
 
+    /// Which outcomes the listing of a stage showed when it was made, and which ones those of the stages that it read.
+    pub(crate) fn provenance(&self, run: &str, stage: &str) -> Result<Option<Provenance>, LedgerError> {
+        let found = self.read(|connection| {
+            connection
+                .prepare_cached("SELECT view, inputs FROM listing WHERE run = ?1 AND stage = ?2")?
+                .query_row([run, stage], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))
+                .optional()
+        })?;
+        let Some((view, inputs)) = found else { return Ok(None) };
+        let inputs = serde_json::from_str(&inputs)
+            .map_err(|error| LedgerError::Broken { path: self.path.display().to_string(), message: error.to_string() })?;
+        Ok(Some(Provenance { view: Fingerprint::from_bytes(view), inputs }))
+    }
+
     /// Says what run `run` has of `stage`; durable when this returns.
     pub async fn put_listing(&self, run: &str, stage: &'static str, listing: &Listing) -> Result<(), LedgerError> {
-        let keys = listing.keys.iter().flat_map(OutcomeKey::as_bytes).copied().collect();
-        self.writer()?.write(writer::Write::Listing { run: run.to_owned(), stage, records: listing.records, keys }).await
+        let view = Fingerprint::of_parts(&[("keys", &flat(&listing.keys))]);
+        self.list(run, stage, listing, &Provenance { view, inputs: BTreeMap::new() }).await
+    }
+
+    pub(crate) async fn list(&self, run: &str, stage: &'static str, listing: &Listing, provenance: &Provenance) -> Result<(), LedgerError> {
+        let inputs = serde_json::to_string(&provenance.inputs).expect("names and fingerprints serialise to JSON");
+        let (run, view, keys) = (run.to_owned(), provenance.view, flat(&listing.keys));
+        self.writer()?.write(writer::Write::Listing { run, stage, records: listing.records, view, inputs, keys }).await
     }
 
     /// Pins facts that later runs must not change: for each name the value that was pinned first.
@@ -276,6 +357,10 @@ impl Ledger {
     /// Where it lies.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    fn pack(&self, bytes: &[u8]) -> Result<Vec<u8>, LedgerError> {
+        value::pack(bytes).map_err(|error| io_error(&self.path, &error))
     }
 
     fn writer(&self) -> Result<&Writer, LedgerError> {
@@ -314,9 +399,32 @@ impl Memo for Ledger {
     }
 
     async fn put(&self, key: Fingerprint, value: Vec<u8>) -> Result<(), MemoError> {
-        let writer = self.writer().map_err(|error| MemoError(error.to_string()))?;
-        writer.write(writer::Write::Memo { key, value }).await.map_err(|error| MemoError(error.to_string()))
+        let put = async {
+            let value = self.pack(&value)?;
+            self.writer()?.write(writer::Write::Memo { key, value }).await
+        };
+        put.await.map_err(|error| MemoError(error.to_string()))
     }
+}
+
+/// Where a listing comes from: the fingerprints of what it shows and of what the stage read, by stage.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Provenance {
+    pub view: Fingerprint,
+    pub inputs: BTreeMap<String, Fingerprint>,
+}
+
+fn flat(keys: &[OutcomeKey]) -> Vec<u8> {
+    keys.iter().flat_map(OutcomeKey::as_bytes).copied().collect()
+}
+
+/// The digest of an outcome whose value is packed: the packed value begins with its own checksum.
+fn digest(outcome: &StoredOutcome) -> Digest {
+    let end = [outcome.status as u8, u8::from(outcome.spurious)];
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let (reason, message) = (text(&outcome.reason), text(&outcome.message));
+    let parts = [("end", end.as_slice()), ("reason", reason.as_bytes()), ("message", message.as_bytes()), ("value", value::checksum_of(&outcome.value))];
+    *Fingerprint::of_parts(&parts).as_bytes().first_chunk().expect("a hash has 32 bytes")
 }
 
 /// One process at a time: an advisory lock that the system drops with the process, however it ends.
@@ -346,19 +454,22 @@ fn take_lock(folder: &Path, ledger: &Path) -> Result<File, LedgerError> {
 }
 
 fn prepare(connection: &Connection, path: &Path) -> Result<(), LedgerError> {
-    let run = || -> rusqlite::Result<()> {
+    let settings = || -> rusqlite::Result<()> {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "cache_size", -64_000)?;
-        let is_new = connection.query_row("SELECT count(*) = 0 FROM sqlite_master", [], |row| row.get::<_, bool>(0))?;
-        if is_new {
-            connection.pragma_update(None, "user_version", FORMAT)?;
+        if is_empty(connection)? {
+            // Format and tables appear together, or a crash between the two would leave a ledger that nobody wants.
+            connection.execute_batch(&format!("BEGIN IMMEDIATE; PRAGMA user_version = {FORMAT}; {SCHEMA} COMMIT;"))?;
         }
         Ok(())
     };
-    run().map_err(|error| sqlite_error(path, &error))?;
-    check_format(connection, path)?;
-    connection.execute_batch(SCHEMA).map_err(|error| sqlite_error(path, &error))
+    settings().map_err(|error| sqlite_error(path, &error))?;
+    check_format(connection, path)
+}
+
+fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row("SELECT count(*) = 0 FROM sqlite_master", [], |row| row.get(0))
 }
 
 fn check_format(connection: &Connection, path: &Path) -> Result<(), LedgerError> {
@@ -391,5 +502,38 @@ fn io_error(path: &Path, error: &std::io::Error) -> LedgerError {
     match error.kind() {
         std::io::ErrorKind::StorageFull => LedgerError::DiskFull(path),
         _ => LedgerError::Broken { path, message: error.to_string() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(n: u32) -> Vec<u8> {
+        (0..1000_u32).flat_map(|place| Fingerprint::of(&(n, place)).as_bytes()[..4].to_vec()).collect()
+    }
+
+    #[tokio::test]
+    async fn a_full_ledger_says_so_and_keeps_what_it_acknowledged() -> Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let ledger = Ledger::open_bounded(folder.path(), Some(60))?;
+        let mut stored = 0;
+        let error = loop {
+            match ledger.put(Fingerprint::of(&stored), value(stored)).await {
+                Ok(()) => stored += 1,
+                Err(error) => break error,
+            }
+        };
+        assert!(stored > 10);
+        assert_eq!(error.to_string(), LedgerError::DiskFull(ledger.path().display().to_string()).to_string());
+        drop(ledger);
+
+        let ledger = Ledger::open(folder.path())?;
+        for n in 0..stored {
+            assert_eq!(ledger.get(Fingerprint::of(&n)).await?, Some(value(n)));
+        }
+        assert_eq!(ledger.get(Fingerprint::of(&stored)).await?, None);
+        ledger.put(Fingerprint::of(&stored), value(stored)).await?;
+        Ok(())
     }
 }

@@ -1,12 +1,29 @@
 //! How values lie in the ledger: zstd behind eight bytes of BLAKE3.
 
+use std::cell::RefCell;
+use std::io;
+
+use zstd::bulk::Compressor;
+
 const CHECKSUM: usize = 8;
 
-pub(super) fn pack(value: &[u8]) -> std::io::Result<Vec<u8>> {
-    let packed = zstd::bulk::compress(value, 3)?;
-    let mut stored = checksum(&packed).to_vec();
-    stored.extend(packed);
-    Ok(stored)
+thread_local! {
+    /// Making a compressor costs more than compressing a small value with it.
+    static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
+}
+
+pub(super) fn pack(value: &[u8]) -> io::Result<Vec<u8>> {
+    COMPRESSOR.with_borrow_mut(|compressor| {
+        let compressor = match compressor {
+            Some(compressor) => compressor,
+            None => compressor.insert(Compressor::new(3)?),
+        };
+        let mut stored = vec![0; CHECKSUM];
+        let packed = compressor.compress(value)?;
+        stored[..CHECKSUM].copy_from_slice(&checksum(&packed));
+        stored.extend(packed);
+        Ok(stored)
+    })
 }
 
 /// The value, or nothing if the checksum does not fit.
@@ -17,6 +34,11 @@ pub(super) fn unpack(stored: &[u8]) -> Option<Vec<u8>> {
         return None;
     }
     zstd::stream::decode_all(packed).ok()
+}
+
+/// The checksum that a packed value begins with.
+pub(super) fn checksum_of(stored: &[u8]) -> &[u8] {
+    &stored[..CHECKSUM.min(stored.len())]
 }
 
 fn checksum(bytes: &[u8]) -> [u8; CHECKSUM] {
@@ -32,15 +54,21 @@ mod tests {
     proptest! {
         #[test]
         fn values_come_back_as_they_were(value: Vec<u8>) {
-            prop_assert_eq!(unpack(&pack(&value).unwrap()), Some(value));
+            prop_assert_eq!(unpack(&pack(&value)?), Some(value));
         }
 
         #[test]
         fn a_flipped_bit_is_noticed(value: Vec<u8>, at: prop::sample::Index, bit in 0..8u8) {
-            let mut stored = pack(&value).unwrap();
+            let mut stored = pack(&value)?;
             let at = at.index(stored.len());
             stored[at] ^= 1 << bit;
             prop_assert_eq!(unpack(&stored), None);
+        }
+
+        #[test]
+        fn a_cut_value_is_noticed(value: Vec<u8>, at: prop::sample::Index) {
+            let stored = pack(&value)?;
+            prop_assert_eq!(unpack(&stored[..at.index(stored.len())]), None);
         }
     }
 }

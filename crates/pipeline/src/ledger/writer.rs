@@ -7,18 +7,18 @@ use rusqlite::{Connection, Transaction, params};
 use synth_core::Fingerprint;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Basis, LedgerError, OutcomeKey, StoredOutcome, sqlite_error, value};
+use super::{Basis, Digest, LedgerError, OutcomeKey, StoredOutcome, sqlite_error};
 
 /// Writes that may wait; when the disk is slow, those who write wait too.
 const QUEUE: usize = 1024;
 /// Writes in one transaction at most: beyond this a longer one is no faster.
 const GROUP: usize = 512;
 
-/// Something to be written.
+/// Something to be written; values are packed.
 pub(super) enum Write {
-    Outcome { key: OutcomeKey, stage: &'static str, basis: Basis, outcome: Box<StoredOutcome> },
+    Outcome { key: OutcomeKey, stage: &'static str, basis: Basis, digest: Digest, outcome: Box<StoredOutcome> },
     Memo { key: Fingerprint, value: Vec<u8> },
-    Listing { run: String, stage: &'static str, records: u64, keys: Vec<u8> },
+    Listing { run: String, stage: &'static str, records: u64, view: Fingerprint, inputs: String, keys: Vec<u8> },
     Pins(Vec<(String, String)>),
     Forget(Vec<OutcomeKey>),
 }
@@ -45,6 +45,13 @@ impl Writer {
         let (acknowledge, acknowledged) = oneshot::channel();
         self.queue.as_ref().ok_or_else(gone)?.send((write, acknowledge)).await.map_err(|_| gone())?;
         acknowledged.await.map_err(|_| gone())?
+    }
+
+    /// Hands over a write that nobody waits for; it is left undone when the queue is full.
+    pub(super) fn write_soon(&self, write: Write) {
+        if let Some(queue) = &self.queue {
+            drop(queue.try_send((write, oneshot::channel().0)));
+        }
     }
 }
 
@@ -80,11 +87,11 @@ fn commit(connection: &mut Connection, writes: Vec<Write>) -> rusqlite::Result<(
 
 fn apply(transaction: &Transaction<'_>, write: Write) -> rusqlite::Result<()> {
     match write {
-        Write::Outcome { key, stage, basis, outcome } => {
+        Write::Outcome { key, stage, basis, digest, outcome } => {
             transaction
                 .prepare_cached(
-                    "INSERT OR REPLACE INTO outcome (key, stage, item, basis, status, reason, message, spurious, records, value)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                    "INSERT OR REPLACE INTO outcome (key, stage, item, basis, status, reason, message, spurious, records, digest, value)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
                 )?
                 .execute(params![
                     key.as_bytes().as_slice(),
@@ -96,22 +103,26 @@ fn apply(transaction: &Transaction<'_>, write: Write) -> rusqlite::Result<()> {
                     outcome.message,
                     outcome.spurious,
                     outcome.made.len() as i64,
-                    packed(&outcome.value)?,
+                    digest,
+                    outcome.value,
                 ])?;
-            let mut made = transaction.prepare_cached("INSERT OR REPLACE INTO made (id, key) VALUES (?1, ?2)")?;
+            // An update keeps the row's place: the first stage that made a record stays the first.
+            let mut made = transaction.prepare_cached(
+                "INSERT INTO made (id, stage, key) VALUES (?1, ?2, ?3) ON CONFLICT (id, stage) DO UPDATE SET key = excluded.key",
+            )?;
             for id in &outcome.made {
-                made.execute(params![id, key.as_bytes().as_slice()])?;
+                made.execute(params![id, stage, key.as_bytes().as_slice()])?;
             }
         }
         Write::Memo { key, value } => {
             transaction
                 .prepare_cached("INSERT OR REPLACE INTO memo (key, value) VALUES (?1, ?2)")?
-                .execute(params![key.as_bytes().as_slice(), packed(&value)?])?;
+                .execute(params![key.as_bytes().as_slice(), value])?;
         }
-        Write::Listing { run, stage, records, keys } => {
+        Write::Listing { run, stage, records, view, inputs, keys } => {
             transaction
-                .prepare_cached("INSERT OR REPLACE INTO listing (run, stage, records, keys) VALUES (?1, ?2, ?3, ?4)")?
-                .execute(params![run, stage, records as i64, keys])?;
+                .prepare_cached("INSERT OR REPLACE INTO listing (run, stage, records, view, inputs, keys) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+                .execute(params![run, stage, records as i64, view.as_bytes(), inputs, keys])?;
         }
         Write::Pins(facts) => {
             let mut pin = transaction.prepare_cached("INSERT OR IGNORE INTO pin (name, value) VALUES (?1, ?2)")?;
@@ -127,8 +138,4 @@ fn apply(transaction: &Transaction<'_>, write: Write) -> rusqlite::Result<()> {
         }
     }
     Ok(())
-}
-
-fn packed(bytes: &[u8]) -> rusqlite::Result<Vec<u8>> {
-    value::pack(bytes).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
 }
