@@ -203,13 +203,13 @@ impl<T: Clone> Drop for Boarded<'_, T> {
     fn drop(&mut self) {
         let mut flights = self.flights.flights();
         // A flight that has landed is closed to newcomers: they find the result in the memory, or try a failure anew.
-        if self.flight.initialized() || Arc::strong_count(&self.flight) <= 2 {
-            if flights
+        let is_over = self.flight.initialized() || Arc::strong_count(&self.flight) <= 2;
+        if is_over
+            && flights
                 .get(&self.key)
                 .is_some_and(|flight| Arc::ptr_eq(flight, &self.flight))
-            {
-                flights.remove(&self.key);
-            }
+        {
+            flights.remove(&self.key);
         }
     }
 }

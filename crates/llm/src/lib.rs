@@ -55,6 +55,10 @@ use retry::Retrying;
 /// Nothing is sent yet. Fails when the configuration cannot work: a key that is not set, a file that cannot be read.
 ///
 /// Limits and calls in flight are this value's own: open a model once and share it between its roles.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "a meter is handed over like the memory and the budget"
+)]
 pub fn open(
     name: &str,
     config: &ModelConfig,
@@ -110,8 +114,8 @@ pub fn open_with(
                 Arc::clone(&counters),
                 Box::new(provider),
             );
-            let limited = Limited::new(limiter, Box::new(retrying));
-            let budgeted = Budgeted::new(budget, Arc::clone(&counters), prices, Box::new(limited));
+            let bounded = Limited::new(limiter, Box::new(retrying));
+            let budgeted = Budgeted::new(budget, Arc::clone(&counters), prices, Box::new(bounded));
             Box::new(Cached::new(
                 keys.clone(),
                 memo,

@@ -77,6 +77,7 @@ fn seconds(value: &str) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
     use proptest::prelude::*;
 
     use super::*;
@@ -126,12 +127,12 @@ mod tests {
     #[test]
     fn milliseconds_win_over_seconds_and_nonsense_is_nothing() {
         let mut headers = HeaderMap::new();
-        headers.insert("retry-after", "7".parse().unwrap());
+        headers.insert("retry-after", HeaderValue::from_static("7"));
         assert_eq!(
             retry_after(&headers, SystemTime::now()),
             Some(Duration::from_secs(7))
         );
-        headers.insert("retry-after-ms", "250".parse().unwrap());
+        headers.insert("retry-after-ms", HeaderValue::from_static("250"));
         assert_eq!(
             retry_after(&headers, SystemTime::now()),
             Some(Duration::from_millis(250))

@@ -22,8 +22,8 @@ pub(crate) enum Exchange {
     Chat {
         key: Fingerprint,
         model: String,
-        request: ChatRequest,
-        reply: ChatReply,
+        request: Box<ChatRequest>,
+        reply: Box<ChatReply>,
     },
     Embed {
         key: Fingerprint,
@@ -109,8 +109,8 @@ impl Layer for Recording {
             (Call::Chat(request), Answer::Chat(reply)) => self.write(&Exchange::Chat {
                 key: self.keys.chat(request),
                 model: self.model.clone(),
-                request: request.clone(),
-                reply: reply.clone(),
+                request: Box::new(request.clone()),
+                reply: Box::new(reply.clone()),
             })?,
             (Call::Embed(texts), Answer::Embed { vectors, .. }) => {
                 for (text, vector) in texts.iter().zip(vectors) {

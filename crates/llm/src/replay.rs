@@ -58,9 +58,11 @@ impl Replay {
             .filter(|(_, line)| !line.trim().is_empty())
         {
             match serde_json::from_str(line) {
-                Ok(Exchange::Chat { key, reply, .. }) => drop(chats.insert(key, reply)),
+                Ok(Exchange::Chat { key, reply, .. }) => {
+                    chats.insert(key, *reply);
+                }
                 Ok(Exchange::Embed { key, embedding, .. }) => {
-                    drop(embeddings.insert(key, embedding))
+                    embeddings.insert(key, embedding);
                 }
                 // The last line may have been torn by a crash.
                 Err(_) if text[whole..].starts_with(line) => {}

@@ -137,9 +137,10 @@ mod tests {
         credentials
             .secrets
             .push("sk-0123456789abcdef".to_owned().into());
-        credentials
-            .insert(AUTHORIZATION, "Bearer sk-0123456789abcdef")
-            .unwrap();
+        assert_eq!(
+            credentials.insert(AUTHORIZATION, "Bearer sk-0123456789abcdef"),
+            Ok(())
+        );
         assert_eq!(
             credentials.scrub_message("bad key sk-0123456789abcdef!"),
             "bad key [secret]!"

@@ -1,7 +1,7 @@
 //! The HTTP below async-openai: sends a request once, reads the reply within bounds, and gives every failure a name.
 //!
 //! async-openai's own way would retry behind our back, read replies without bound, log their bodies, and report a 429
-//! whose body is not OpenAI's as bad JSON.
+//! whose body is in no form it knows as bad JSON.
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -13,7 +13,7 @@ pub(crate) struct Dialect {
     pub(crate) structured: Structured,
     /// Whether a seed is sent even where none is set: the builtin teacher draws from it and from nothing else.
     pub(crate) always_seeds: bool,
-    /// Whether the limit of a reply is called `max_completion_tokens`, as OpenAI's newer models insist.
+    /// Whether the limit of a reply is called `max_completion_tokens`, as newer models insist.
     pub(crate) says_max_completion_tokens: bool,
 }
 
@@ -33,7 +33,7 @@ pub(crate) struct Complaint {
     pub(crate) code: Option<String>,
     pub(crate) kind: Option<String>,
     pub(crate) param: Option<String>,
-    /// Whether the input was held back by moderation (OpenRouter says so with status 403).
+    /// Whether the input was held back by moderation (some say so with status 403).
     pub(crate) is_moderation: bool,
 }
 
@@ -138,7 +138,7 @@ fn response_format(request: &ChatRequest, structured: Structured) -> Option<Valu
     }
 }
 
-/// Whether OpenAI's strict mode takes the schema: every object is closed and needs all that it has.
+/// Whether the strict mode of `json_schema` takes the schema: every object is closed and needs all that it has.
 fn is_strict(schema: &Value) -> bool {
     match schema {
         Value::Object(fields) => {
@@ -258,6 +258,9 @@ pub(crate) fn read_complaint(body: &str) -> Complaint {
     }
 }
 
+/// Characters of an endpoint's text that a message quotes.
+const MAX_CHARS: usize = 400;
+
 /// The first of a text, for a message.
 pub(crate) fn plain(text: &str) -> String {
     let text = text.trim();
@@ -272,7 +275,6 @@ pub(crate) fn plain(text: &str) -> String {
     if start.starts_with("<!doctype") || start.starts_with("<html") {
         return "an HTML page".to_owned();
     }
-    const MAX_CHARS: usize = 400;
     let mut short: String = text
         .chars()
         .take(MAX_CHARS)

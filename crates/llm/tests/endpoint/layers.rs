@@ -512,29 +512,26 @@ async fn a_conversation_arrives_as_it_was_meant() {
 
 #[tokio::test]
 async fn a_configuration_that_cannot_work_says_so_before_anything_is_sent() {
-    let builtin = |bench: &mut Bench| bench.config.provider = Provider::Builtin;
-    let replay = |bench: &mut Bench| bench.config.provider = Provider::Replay;
-    let no_model = |bench: &mut Bench| bench.config.model.clear();
-    let header = |bench: &mut Bench| {
-        drop(
-            bench
-                .config
-                .headers
-                .insert("no spaces".to_owned(), "x".to_owned()),
-        )
-    };
-    let cases: [(&str, &str, fn(&mut Bench)); 7] = [
-        ("", "base_url", |_| ()),
-        ("localhost:8000/v1", "base_url", |_| ()),
-        ("file:///etc", "base_url", |_| ()),
-        ("http://127.0.0.1:9/v1", "teacher", builtin),
-        ("http://127.0.0.1:9/v1", "exchanges", replay),
-        ("http://127.0.0.1:9/v1", "`model`", no_model),
-        ("http://127.0.0.1:9/v1", "headers", header),
+    let somewhere = || Bench::new("http://127.0.0.1:9/v1");
+    let (mut builtin, mut replay, mut nameless, mut misheaded) =
+        (somewhere(), somewhere(), somewhere(), somewhere());
+    builtin.config.provider = Provider::Builtin;
+    replay.config.provider = Provider::Replay;
+    nameless.config.model.clear();
+    misheaded
+        .config
+        .headers
+        .insert("no spaces".to_owned(), "x".to_owned());
+    let cases = [
+        (Bench::new(""), "base_url"),
+        (Bench::new("localhost:8000/v1"), "base_url"),
+        (Bench::new("file:///etc"), "base_url"),
+        (builtin, "teacher"),
+        (replay, "exchanges"),
+        (nameless, "`model`"),
+        (misheaded, "headers"),
     ];
-    for (base_url, hint, change) in cases {
-        let mut bench = Bench::new(base_url);
-        change(&mut bench);
+    for (bench, hint) in cases {
         let error = bench.try_open().err().unwrap();
         assert!(
             error.stops_the_run() && error.to_string().contains(hint),

@@ -14,7 +14,7 @@ fn key() -> String {
 
 fn with_key(base_url: &str) -> Bench {
     let mut bench = Bench::new(base_url);
-    bench.config.api_key_env = VARIABLE.to_owned();
+    bench.config.api_key_env.push_str(VARIABLE);
     bench
         .config
         .headers

@@ -153,10 +153,16 @@ async fn read_request(stream: &mut TcpStream) -> Option<Seen> {
 async fn perform(stream: &mut TcpStream, act: Act) -> std::io::Result<()> {
     match act {
         Act::Answer(status, headers, body) => {
-            let headers: String = headers
+            let headers: Vec<String> = headers
                 .iter()
-                .map(|(name, value)| format!("{name}: {value}\r\n"))
+                .map(|(name, value)| {
+                    format!(
+                        "{name}: {value}
+"
+                    )
+                })
                 .collect();
+            let headers = headers.concat();
             let length = body.len();
             let head = format!(
                 "HTTP/1.1 {status} X\r\ncontent-length: {length}\r\nconnection: close\r\n{headers}\r\n"
@@ -211,12 +217,12 @@ pub fn reply(content: &str) -> Value {
     })
 }
 
-/// A bare status with an error in OpenAI's form.
+/// A bare status with an error in the usual form.
 pub fn status(status: u16) -> Act {
     complains(status, "server_error", "something is wrong")
 }
 
-/// A status with an error's code and message in OpenAI's form.
+/// A status with an error's code and message in the usual form.
 pub fn complains(status: u16, code: &str, message: &str) -> Act {
     let body =
         json!({ "error": { "message": message, "type": code, "param": null, "code": code } });
@@ -224,6 +230,10 @@ pub fn complains(status: u16, code: &str, message: &str) -> Act {
 }
 
 /// A success with any body.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "tests make the body where they pass it"
+)]
 pub fn body(body: impl ToString) -> Act {
     Act::Answer(200, Vec::new(), body.to_string())
 }
