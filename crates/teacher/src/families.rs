@@ -225,6 +225,10 @@ mod tests {
             for line in family.style.iter().flat_map(|style| style.code.lines()) {
                 assert!(!(line.contains("f\"") && line.contains("__")), "{}: {line}", family.id);
             }
+            for [from, to] in &family.wrong {
+                let mistaken = family.style[0].code.replace(from, to);
+                assert!(!mistaken.lines().any(|line| line.contains("f\"") && line.contains("__")), "{}: {to}", family.id);
+            }
         }
     }
 }

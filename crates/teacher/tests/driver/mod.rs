@@ -78,7 +78,7 @@ pub fn prompt(name: &str, values: &Value) -> String {
         let body = text.splitn(3, "---\n").nth(2).expect("a prompt has front matter").to_owned();
         environment.add_template_owned(name.to_owned(), body).expect("the prompt parses");
     }
-    environment.get_template(name).expect("the prompt is known").render(values).expect("the prompt renders")
+    environment.get_template(name).expect("the prompt is known").render(minijinja::value::Serde(values)).expect("the prompt renders")
 }
 
 pub fn system(tools: bool) -> String {
