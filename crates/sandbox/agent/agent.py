@@ -97,6 +97,10 @@ def make_shell():
     except Exception:
         shell = Shell.instance(config=config)
     shell.run_line_magic("colors", "NoColor")
+    for cell in ("1 + 1", "1 / 0"):  # what IPython loads late is loaded before the fork
+        shell.run_cell(cell, silent=True)
+    shell.execution_count = 1
+    sys.last_exc = sys.last_value = sys.last_type = sys.last_traceback = None
     return shell, recorder
 
 

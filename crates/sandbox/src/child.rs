@@ -7,7 +7,9 @@ use std::os::unix::net::UnixStream as StdUnixStream;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, Shutdown, recvmsg};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, Shutdown, recvmsg,
+};
 use synth_core::{CellOutcome, Observation};
 use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
@@ -28,6 +30,8 @@ const FAREWELL_TIMEOUT: Duration = Duration::from_secs(4);
 const MAX_REPLY: usize = 64 << 20;
 /// The most that a pipe can hold after the reply: Linux's limit for unprivileged processes.
 const MAX_PIPE: usize = 1 << 20;
+/// What is read at once, from a pipe that holds four times as much.
+const READ_BYTES: usize = 16 << 10;
 
 /// Interrupts the running cell of one sandbox, from any task; does nothing between cells and after the end.
 #[derive(Clone, Debug, Default)]
@@ -38,7 +42,11 @@ pub struct Interrupter {
 impl Interrupter {
     /// Sends `KeyboardInterrupt` to the running cell.
     pub fn interrupt(&self) {
-        let status = self.status.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
+        let status = self
+            .status
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .upgrade();
         if let Some(status) = status {
             order(&status, b"i");
         }
@@ -51,7 +59,11 @@ impl Interrupter {
 
 fn order(status: &UnixStream, what: &[u8]) {
     // One byte into an empty socket: it fits, or the other end is gone, which is noticed elsewhere.
-    let _ = rustix::net::send(status.as_fd(), what, SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
+    let _ = rustix::net::send(
+        status.as_fd(),
+        what,
+        SendFlags::NOSIGNAL | SendFlags::DONTWAIT,
+    );
 }
 
 /// A sandbox's process and what connects us with it.
@@ -81,7 +93,10 @@ pub struct Outcome {
 
 impl Child {
     /// Has the zygote fork a process as `request` says, and waits until it is set up.
-    pub async fn open<T: serde::Serialize>(zygote: &Zygote, request: &T) -> Result<Self, SandboxError> {
+    pub async fn open<T: serde::Serialize>(
+        zygote: &Zygote,
+        request: &T,
+    ) -> Result<Self, SandboxError> {
         // A zygote that dies between the fork and the greeting is healed once.
         match Self::try_open(zygote, request).await {
             Err(SandboxError::Open(why)) => {
@@ -92,39 +107,72 @@ impl Child {
         }
     }
 
-    async fn try_open<T: serde::Serialize>(zygote: &Zygote, request: &T) -> Result<Self, SandboxError> {
+    async fn try_open<T: serde::Serialize>(
+        zygote: &Zygote,
+        request: &T,
+    ) -> Result<Self, SandboxError> {
         const WHAT: &str = "make a sandbox's sockets";
         let (control, control_end) = StdUnixStream::pair().map_err(SandboxError::io(WHAT))?;
         let (status, status_end) = StdUnixStream::pair().map_err(SandboxError::io(WHAT))?;
         let (stdout, stdout_end) = pipe_pair().map_err(SandboxError::io(WHAT))?;
         let (stderr, stderr_end) = pipe_pair().map_err(SandboxError::io(WHAT))?;
         for socket in [&control, &status] {
-            socket.set_nonblocking(true).map_err(SandboxError::io(WHAT))?;
+            socket
+                .set_nonblocking(true)
+                .map_err(SandboxError::io(WHAT))?;
         }
         let control = UnixStream::from_std(control).map_err(SandboxError::io(WHAT))?;
         let status = UnixStream::from_std(status).map_err(SandboxError::io(WHAT))?;
-        let ends = [control_end.as_fd(), status_end.as_fd(), stdout_end.as_fd(), stderr_end.as_fd()];
+        let ends = [
+            control_end.as_fd(),
+            status_end.as_fd(),
+            stdout_end.as_fd(),
+            stderr_end.as_fd(),
+        ];
         zygote.fork(request, &ends).await?;
         drop((control_end, status_end, stdout_end, stderr_end));
 
-                let (hello, workspace) = match timeout(HELLO_TIMEOUT, greeting(&status)).await {
+        let (hello, workspace) = match timeout(HELLO_TIMEOUT, greeting(&status)).await {
             Ok(Ok(greeting)) => greeting,
             Ok(Err(error)) => return Err(SandboxError::Open(error.to_string())),
-            Err(_) => return Err(SandboxError::Open(format!("it is not set up after {} seconds", HELLO_TIMEOUT.as_secs()))),
+            Err(_) => {
+                return Err(SandboxError::Open(format!(
+                    "it is not set up after {} seconds",
+                    HELLO_TIMEOUT.as_secs()
+                )));
+            }
         };
         if let Some(error) = hello.error {
             return Err(match hello.layer {
-                Some(missing) => SandboxError::Isolation { remedy: remedy(&missing), missing: error },
+                Some(missing) => SandboxError::Isolation {
+                    remedy: remedy(&missing),
+                    missing: error,
+                },
                 None => SandboxError::Open(error),
             });
         }
-        let workspace = workspace.ok_or_else(|| SandboxError::Open("it sent no workspace".into()))?;
+        let workspace =
+            workspace.ok_or_else(|| SandboxError::Open("it sent no workspace".into()))?;
         let (status, workspace) = (Arc::new(status), Arc::new(workspace));
-        Ok(Self { control, frames: FrameReader::default(), status, stdout, stderr, workspace, hello })
+        Ok(Self {
+            control,
+            frames: FrameReader::default(),
+            status,
+            stdout,
+            stderr,
+            workspace,
+            hello,
+        })
     }
 
     /// Runs a cell, for at most `cell` and a grace, showing `output_bytes` of each stream.
-    pub async fn execute(&mut self, code: &str, nonce: &str, cell: Duration, output_bytes: u64) -> Outcome {
+    pub async fn execute(
+        &mut self,
+        code: &str,
+        nonce: &str,
+        cell: Duration,
+        output_bytes: u64,
+    ) -> Outcome {
         let started = Instant::now();
         let request = encode(&Request { nonce, code });
         let mut timed_out = false;
@@ -187,11 +235,20 @@ impl Child {
             memory_peak_bytes: reply.as_ref().and_then(|reply| reply.memory_peak),
         };
         match (reply, outcome) {
-            (Some(reply), _) => Outcome { observation: filled(observation, reply, timed_out, output_bytes), ended: None },
+            (Some(reply), _) => Outcome {
+                observation: filled(observation, reply, timed_out, output_bytes),
+                ended: None,
+            },
             (None, ending) => {
                 let ending = ending.unwrap_or(Ending::Protocol);
                 let (outcome, how) = ending.judge(timed_out);
-                Outcome { observation: Observation { outcome, ..observation }, ended: Some(how) }
+                Outcome {
+                    observation: Observation {
+                        outcome,
+                        ..observation
+                    },
+                    ended: Some(how),
+                }
             }
         }
     }
@@ -207,7 +264,11 @@ impl Child {
             read_exactly(&status, &mut head).await?;
             let mut body = vec![0; (u32::from_be_bytes(head) as usize).min(1 << 16)];
             read_exactly(&status, &mut body).await?;
-            Ok::<_, io::Error>(serde_json::from_slice::<Farewell>(&body).unwrap_or_default().end)
+            Ok::<_, io::Error>(
+                serde_json::from_slice::<Farewell>(&body)
+                    .unwrap_or_default()
+                    .end,
+            )
         };
         match timeout(FAREWELL_TIMEOUT, farewell).await {
             Ok(Ok(end)) => Ending::Told(end),
@@ -243,16 +304,32 @@ impl Ending {
     /// The outcome of the cell, and how the process ended in words.
     fn judge(self, timed_out: bool) -> (CellOutcome, String) {
         match self {
-            Self::Protocol => (CellOutcome::Died { how: "protocol error".into() }, "protocol error".into()),
-            Self::Told(End { memory: true, .. }) => (CellOutcome::OutOfMemory { state_kept: false }, "out of memory".into()),
-            Self::Told(_) if timed_out => (CellOutcome::Timeout { state_kept: false }, "the time limit".into()),
+            Self::Protocol => (
+                CellOutcome::Died {
+                    how: "protocol error".into(),
+                },
+                "protocol error".into(),
+            ),
+            Self::Told(End { memory: true, .. }) => (
+                CellOutcome::OutOfMemory { state_kept: false },
+                "out of memory".into(),
+            ),
+            Self::Told(_) if timed_out => (
+                CellOutcome::Timeout { state_kept: false },
+                "the time limit".into(),
+            ),
             Self::Told(end) => (CellOutcome::Died { how: end.how() }, end.how()),
         }
     }
 }
 
 /// The observation with what the agent said of the cell, bounded and made harmless.
-fn filled(mut observation: Observation, reply: Reply, timed_out: bool, output_bytes: u64) -> Observation {
+fn filled(
+    mut observation: Observation,
+    reply: Reply,
+    timed_out: bool,
+    output_bytes: u64,
+) -> Observation {
     if timed_out {
         observation.outcome = CellOutcome::Timeout { state_kept: true };
         return observation;
@@ -275,7 +352,9 @@ fn filled(mut observation: Observation, reply: Reply, timed_out: bool, output_by
         Status::Memory => {
             observation.outcome = CellOutcome::OutOfMemory { state_kept: true };
             let said = bound(&reply.message, 2000);
-            observation.stderr.push_str(format!("MemoryError: {said}").trim_end_matches([':', ' ']));
+            observation
+                .stderr
+                .push_str(format!("MemoryError: {said}").trim_end_matches([':', ' ']));
             observation.stderr.push('\n');
         }
     }
@@ -290,14 +369,14 @@ impl Pipe {
             self.open = false;
             return;
         }
-        let mut bytes = [0; 1 << 16];
+        let mut bytes = [0; READ_BYTES];
         self.take(&mut bytes, buffer);
     }
 
     /// Reads what is there without waiting: the agent flushes before it replies, so this is all that the cell wrote. Bounded, since
     /// something that the cell left running may write on.
     fn rest(&mut self, buffer: &mut OutputBuffer) {
-        let mut bytes = [0; 1 << 16];
+        let mut bytes = [0; READ_BYTES];
         let mut total = 0;
         while self.open && total < MAX_PIPE {
             match self.take(&mut bytes, buffer) {
@@ -325,13 +404,21 @@ impl Pipe {
 fn pipe_pair() -> io::Result<(Pipe, OwnedFd)> {
     let (reader, writer) = std::io::pipe()?;
     let receiver = pipe::Receiver::from_owned_fd(OwnedFd::from(reader))?;
-    Ok((Pipe { receiver, open: true }, OwnedFd::from(writer)))
+    Ok((
+        Pipe {
+            receiver,
+            open: true,
+        },
+        OwnedFd::from(writer),
+    ))
 }
 
 /// The first frame from init, with the workspace's descriptor.
 async fn greeting(status: &UnixStream) -> io::Result<(Hello, Option<OwnedFd>)> {
     let mut head = [0; 4];
-    let (count, workspace) = status.async_io(Interest::READABLE, || receive_descriptor(status, &mut head)).await?;
+    let (count, workspace) = status
+        .async_io(Interest::READABLE, || receive_descriptor(status, &mut head))
+        .await?;
     if count == 0 {
         return Err(io::Error::other("the process ended before it was set up"));
     }
@@ -340,21 +427,36 @@ async fn greeting(status: &UnixStream) -> io::Result<(Hello, Option<OwnedFd>)> {
     read_exactly(status, &mut body).await?;
     let hello: Hello = serde_json::from_slice(&body)?;
     if hello.version != frame::VERSION {
-        return Err(io::Error::other("it speaks another version of the protocol"));
+        return Err(io::Error::other(
+            "it speaks another version of the protocol",
+        ));
     }
     Ok((hello, workspace))
 }
 
-fn receive_descriptor(status: &UnixStream, head: &mut [u8]) -> io::Result<(usize, Option<OwnedFd>)> {
+fn receive_descriptor(
+    status: &UnixStream,
+    head: &mut [u8],
+) -> io::Result<(usize, Option<OwnedFd>)> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut parts = [io::IoSliceMut::new(head)];
-    let received = recvmsg(status.as_fd(), &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC)?;
+    let received = recvmsg(
+        status.as_fd(),
+        &mut parts,
+        &mut control,
+        RecvFlags::CMSG_CLOEXEC,
+    )?;
     let mut descriptors = control.drain().filter_map(|message| match message {
         RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
         _ => None,
     });
-    Ok((received.bytes, descriptors.next().and_then(|mut descriptors| descriptors.next())))
+    Ok((
+        received.bytes,
+        descriptors
+            .next()
+            .and_then(|mut descriptors| descriptors.next()),
+    ))
 }
 
 /// Reads through a shared reference: an interrupter may hold the socket too.

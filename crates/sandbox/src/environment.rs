@@ -18,10 +18,20 @@ use tokio::time::{sleep, timeout};
 use crate::SandboxError;
 
 const REQUIREMENTS: &str = include_str!("../agent/requirements.lock");
-const CANDIDATES: [&str; 5] = ["python3.13", "python3.12", "python3.11", "python3.10", "python3"];
+const CANDIDATES: [&str; 5] = [
+    "python3.13",
+    "python3.12",
+    "python3.11",
+    "python3.10",
+    "python3",
+];
 const MARKER: &str = "synth-environment.json";
 /// A broken wrapper script must not hold up a start for ever.
 const ASK_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Runs `venv` or `pip` so that a sandbox, which may run as a user of its own, can read what it makes whatever our umask is.
+const RUN_MODULE: &str = "import os, runpy, sys; os.umask(0o022); sys.argv = sys.argv[1:]; \
+                          runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)";
 
 /// An environment that is complete.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,13 +63,19 @@ pub struct Python {
 }
 
 /// The environment, made first if there is none. `progress` is told what takes long.
-pub async fn provide(config: &SandboxConfig, progress: &(dyn Fn(&str) + Send + Sync)) -> Result<Environment, SandboxError> {
+pub async fn provide(
+    config: &SandboxConfig,
+    progress: &(dyn Fn(&str) + Send + Sync),
+) -> Result<Environment, SandboxError> {
     if let Some(environment) = ready(config) {
         return Ok(environment);
     }
     let python = find_python(config).await?;
     let cache = cache_folder(config)?;
-    fs::create_dir_all(&cache).map_err(SandboxError::io(format!("make the cache folder `{}`", cache.display())))?;
+    fs::create_dir_all(&cache).map_err(SandboxError::io(format!(
+        "make the cache folder `{}`",
+        cache.display()
+    )))?;
     let name = environment_name(&python);
     let folder = cache.join(&name);
     let _held = lock(&cache.join(format!("{name}.lock")), progress).await?;
@@ -102,7 +118,11 @@ async fn find_python_in(configured: &Path, search: &OsStr) -> Result<Python, San
             Err(why) => tried.push(format!("`{}` ({why})", candidate.display())),
         }
     }
-    let tried = if tried.is_empty() { format!("{} on the PATH", CANDIDATES.join(", ")) } else { tried.join(", ") };
+    let tried = if tried.is_empty() {
+        format!("{} on the PATH", CANDIDATES.join(", "))
+    } else {
+        tried.join(", ")
+    };
     Err(SandboxError::NoPython { tried })
 }
 
@@ -115,7 +135,10 @@ async fn ask(candidate: &Path) -> Result<Python, String> {
         path = getattr(sys, '_base_executable', None) or sys.executable\n\
         print(json.dumps({'path': path, 'version': version}))";
     let mut command = Command::new(candidate);
-    command.args(["-I", "-c", QUESTION]).stdin(Stdio::null()).kill_on_drop(true);
+    command
+        .args(["-I", "-c", QUESTION])
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
     let output = match timeout(ASK_TIMEOUT, command.output()).await {
         Err(_) => return Err("it does not answer".into()),
         Ok(Err(error)) => return Err(error.to_string()),
@@ -123,7 +146,12 @@ async fn ask(candidate: &Path) -> Result<Python, String> {
     };
     if !output.status.success() {
         let stderr = String::from_utf8_lossy(&output.stderr);
-        let last = stderr.trim().lines().last().unwrap_or("it fails without a word").trim();
+        let last = stderr
+            .trim()
+            .lines()
+            .last()
+            .unwrap_or("it fails without a word")
+            .trim();
         return Err(last.chars().take(200).collect());
     }
     serde_json::from_slice(&output.stdout).map_err(|_| "its answer makes no sense".into())
@@ -132,9 +160,14 @@ async fn ask(candidate: &Path) -> Result<Python, String> {
 /// The folder where environments are kept.
 pub fn cache_folder(config: &SandboxConfig) -> Result<PathBuf, SandboxError> {
     if !config.cache.as_os_str().is_empty() {
-        return std::path::absolute(&config.cache).map_err(SandboxError::io("find the cache folder"));
+        return std::path::absolute(&config.cache)
+            .map_err(SandboxError::io("find the cache folder"));
     }
-    let set = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let set = |name: &str| {
+        env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
     let cache = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")));
     cache.map(|cache| cache.join("synth")).ok_or_else(|| SandboxError::Environment {
         what: "neither XDG_CACHE_HOME nor HOME is set; set `sandbox.cache` to a folder that is kept".into(),
@@ -148,8 +181,11 @@ fn packages() -> Fingerprint {
 
 fn environment_name(python: &Python) -> String {
     let path = python.path.as_os_str().as_encoded_bytes();
-    let parts: [(&str, &[u8]); 3] =
-        [("packages", REQUIREMENTS.as_bytes()), ("version", python.version.as_bytes()), ("python", path)];
+    let parts: [(&str, &[u8]); 3] = [
+        ("packages", REQUIREMENTS.as_bytes()),
+        ("version", python.version.as_bytes()),
+        ("python", path),
+    ];
     let fingerprint = Fingerprint::of_parts(&parts).to_string();
     format!("python-{}-{}", python.version, &fingerprint[..16])
 }
@@ -162,20 +198,25 @@ fn choice_name(config: &SandboxConfig) -> String {
         ("python", config.python.as_os_str().as_encoded_bytes()),
         ("search", search.as_encoded_bytes()),
     ];
-    format!("choice-{}", &Fingerprint::of_parts(&parts).to_string()[..16])
+    format!(
+        "choice-{}",
+        &Fingerprint::of_parts(&parts).to_string()[..16]
+    )
 }
 
 fn remember(cache: &Path, config: &SandboxConfig, name: &str) -> Result<(), SandboxError> {
     let what = || format!("write in the cache folder `{}`", cache.display());
     let mut file = tempfile::NamedTempFile::new_in(cache).map_err(SandboxError::io(what()))?;
     io::Write::write_all(&mut file, name.as_bytes()).map_err(SandboxError::io(what()))?;
-    file.persist(cache.join(choice_name(config))).map_err(|error| SandboxError::io(what())(error.error))?;
+    file.persist(cache.join(choice_name(config)))
+        .map_err(|error| SandboxError::io(what())(error.error))?;
     Ok(())
 }
 
 /// What the marker in `folder` says, if it is there, is about these packages, and its Python still exists.
 fn complete(folder: &Path) -> Option<Environment> {
-    let environment: Environment = serde_json::from_slice(&fs::read(folder.join(MARKER)).ok()?).ok()?;
+    let environment: Environment =
+        serde_json::from_slice(&fs::read(folder.join(MARKER)).ok()?).ok()?;
     let usable = environment.folder == folder
         && environment.packages == packages()
         && environment.base.is_file()
@@ -186,7 +227,12 @@ fn complete(folder: &Path) -> Option<Environment> {
 /// Waits for the exclusive lock on `path`, which the kernel frees however its holder ends.
 async fn lock(path: &Path, progress: &(dyn Fn(&str) + Send + Sync)) -> Result<File, SandboxError> {
     let what = || format!("lock `{}`", path.display());
-    let file = File::options().create(true).truncate(false).write(true).open(path).map_err(SandboxError::io(what()))?;
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)
+        .map_err(SandboxError::io(what()))?;
     let mut told = false;
     loop {
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
@@ -210,23 +256,30 @@ async fn make(
     progress: &(dyn Fn(&str) + Send + Sync),
 ) -> Result<Environment, SandboxError> {
     let what = || format!("make the environment `{}`", folder.display());
-    let name = folder.file_name().expect("an environment's folder has a name").to_string_lossy().into_owned();
+    let name = folder
+        .file_name()
+        .expect("an environment's folder has a name")
+        .to_string_lossy()
+        .into_owned();
     let partial = cache.join(format!("{name}.partial"));
     // Left by an install that was killed; we hold the lock, so nobody is at work in it.
     for left in [&partial, &folder.to_path_buf()] {
         match fs::remove_dir_all(left) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(SandboxError::io(what())(error)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(SandboxError::io(what())(error));
+            }
             _ => {}
         }
     }
     fs::create_dir(&partial).map_err(SandboxError::io(what()))?;
-    progress(&format!("making a Python {} environment in `{}`", python.version, folder.display()));
-    // A sandbox runs as a user of its own, so the files have to be readable for others whatever our umask is.
-    const VENV: &str = "import os, runpy, sys; os.umask(0o022); sys.argv[0] = 'venv'; runpy.run_module('venv', run_name='__main__')";
-    const PIP: &str = "import os, runpy, sys; os.umask(0o022); sys.argv[0] = 'pip'; runpy.run_module('pip', run_name='__main__', alter_sys=True)";
+    progress(&format!(
+        "making a Python {} environment in `{}`",
+        python.version,
+        folder.display()
+    ));
     let remedy = "the distribution may keep `venv` in a package of its own (python3-venv)";
     let mut command = Command::new(&python.path);
-    command.args(["-I", "-c", VENV]).arg(&partial);
+    command.args(["-I", "-c", RUN_MODULE, "venv"]).arg(&partial);
     run(command, &format!("`python -m venv` failed; {remedy}")).await?;
 
     let lock_file = partial.join("requirements.lock");
@@ -234,7 +287,17 @@ async fn make(
     progress("installing pinned Python packages (about 90 MB to download, once)");
     let mut command = Command::new(partial.join("bin/python"));
     command
-        .args(["-I", "-c", PIP, "install", "--quiet", "--no-input", "--disable-pip-version-check", "--no-warn-script-location"])
+        .args([
+            "-I",
+            "-c",
+            RUN_MODULE,
+            "pip",
+            "install",
+            "--quiet",
+            "--no-input",
+            "--disable-pip-version-check",
+            "--no-warn-script-location",
+        ])
         .args(["--require-hashes", "--only-binary", ":all:", "-r"])
         .arg(&lock_file);
     let remedy = "check the network; a proxy or a mirror is set as for pip itself (HTTPS_PROXY, PIP_INDEX_URL, PIP_CERT or pip.conf)";
@@ -246,7 +309,8 @@ async fn make(
         base: python.path.clone(),
         packages: packages(),
     };
-    let marker = serde_json::to_vec_pretty(&environment).expect("an environment serialises to JSON");
+    let marker =
+        serde_json::to_vec_pretty(&environment).expect("an environment serialises to JSON");
     fs::write(partial.join(MARKER), marker).map_err(SandboxError::io(what()))?;
     rustix::fs::sync(); // the marker must not reach the disk before what it vouches for
     fs::rename(&partial, folder).map_err(SandboxError::io(what()))?;
@@ -255,11 +319,18 @@ async fn make(
 
 /// Runs a step; its failure carries the end of what it printed.
 async fn run(mut command: Command, what: &str) -> Result<(), SandboxError> {
-    let output = command.stdin(Stdio::null()).kill_on_drop(true).output().await;
+    let output = command
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await;
     let (ok, text) = match output {
         Ok(output) => {
             let text = [output.stdout, output.stderr].concat();
-            (output.status.success(), String::from_utf8_lossy(&text).into_owned())
+            (
+                output.status.success(),
+                String::from_utf8_lossy(&text).into_owned(),
+            )
         }
         Err(error) => (false, error.to_string()),
     };
@@ -268,10 +339,14 @@ async fn run(mut command: Command, what: &str) -> Result<(), SandboxError> {
     }
     let lines: Vec<&str> = text.lines().collect();
     let output = lines[lines.len().saturating_sub(15)..].join("\n");
-    Err(SandboxError::Environment { what: what.into(), output })
+    Err(SandboxError::Environment {
+        what: what.into(),
+        output,
+    })
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
@@ -291,21 +366,41 @@ mod tests {
     async fn broken_pythons_are_skipped_and_the_newest_usable_one_wins() {
         let folder = tempfile::tempdir().unwrap();
         let (one, two) = (folder.path().join("one"), folder.path().join("two"));
-        script(&one, "python3.13", "echo 'pyenv: python3.13: command not found' >&2; exit 127");
+        script(
+            &one,
+            "python3.13",
+            "echo 'pyenv: python3.13: command not found' >&2; exit 127",
+        );
         script(&two, "python3.12", ANSWER);
         script(&one, "python3", "exit 1");
         let search = env::join_paths([&one, &two]).unwrap();
         let python = find_python_in(Path::new(""), &search).await.unwrap();
-        assert_eq!(python, Python { path: "/opt/python".into(), version: "3.11.7".into() });
+        assert_eq!(
+            python,
+            Python {
+                path: "/opt/python".into(),
+                version: "3.11.7".into()
+            }
+        );
     }
 
     #[tokio::test]
     async fn what_was_tried_is_told() {
         let folder = tempfile::tempdir().unwrap();
-        script(folder.path(), "python3", "echo 'it is Python 3.8.1' >&2; exit 1");
-        let error = find_python_in(Path::new(""), folder.path().as_os_str()).await.unwrap_err().to_string();
+        script(
+            folder.path(),
+            "python3",
+            "echo 'it is Python 3.8.1' >&2; exit 1",
+        );
+        let error = find_python_in(Path::new(""), folder.path().as_os_str())
+            .await
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("python3` (it is Python 3.8.1)"), "{error}");
-        let error = find_python_in(Path::new("/no/python"), folder.path().as_os_str()).await.unwrap_err().to_string();
+        let error = find_python_in(Path::new("/no/python"), folder.path().as_os_str())
+            .await
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("`/no/python`"), "{error}");
     }
 
@@ -328,15 +423,28 @@ mod tests {
     async fn a_failed_step_shows_the_end_of_its_output() {
         let mut command = Command::new("sh");
         command.args(["-c", "seq 1 100; echo no matching distribution >&2; exit 1"]);
-        let error = run(command, "`pip install` failed").await.unwrap_err().to_string();
-        assert!(error.contains("no matching distribution") && error.contains("\n100\n") && !error.contains("\n50\n"), "{error}");
+        let error = run(command, "`pip install` failed")
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("no matching distribution")
+                && error.contains("\n100\n")
+                && !error.contains("\n50\n"),
+            "{error}"
+        );
     }
 
     #[test]
     fn the_lock_pins_every_package_by_hash_and_names_no_host() {
         assert!(!REQUIREMENTS.contains("://") && !REQUIREMENTS.contains("--index"));
-        let pins = REQUIREMENTS.lines().filter(|line| line.contains("==") && !line.starts_with([' ', '#']));
+        let pins = REQUIREMENTS
+            .lines()
+            .filter(|line| line.contains("==") && !line.starts_with([' ', '#']));
         assert!(pins.clone().count() > 20);
-        assert!(pins.clone().all(|line| line.ends_with('\\')), "a pin without hashes");
+        assert!(
+            pins.clone().all(|line| line.ends_with('\\')),
+            "a pin without hashes"
+        );
     }
 }

@@ -100,8 +100,17 @@ impl SandboxError {
 
 impl From<SandboxError> for RecordError {
     fn from(error: SandboxError) -> Self {
-        let (reason, message, is_spurious) = (error.reason().to_owned(), error.to_string(), error.is_spurious());
-        Self { kind: FailureKind::Sandbox, reason, message, is_spurious }
+        let (reason, message, is_spurious) = (
+            error.reason().to_owned(),
+            error.to_string(),
+            error.is_spurious(),
+        );
+        Self {
+            kind: FailureKind::Sandbox,
+            reason,
+            message,
+            is_spurious,
+        }
     }
 }
 
@@ -112,7 +121,10 @@ mod tests {
     #[test]
     fn a_record_error_keeps_the_reason_and_whether_a_retry_helps() {
         let error = RecordError::from(SandboxError::Zygote("it is gone".into()));
-        assert_eq!((error.kind, error.reason.as_str(), error.is_spurious), (FailureKind::Sandbox, "zygote", true));
+        assert_eq!(
+            (error.kind, error.reason.as_str(), error.is_spurious),
+            (FailureKind::Sandbox, "zygote", true)
+        );
         assert!(!RecordError::from(SandboxError::Path("../x".into())).is_spurious);
     }
 }

@@ -14,8 +14,9 @@ use crate::{Artifact, SandboxError};
 /// The workspace's folder, open.
 pub type Workspace = Arc<OwnedFd>;
 
-const BENEATH: ResolveFlags =
-    ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_MAGICLINKS);
+const BENEATH: ResolveFlags = ResolveFlags::BENEATH
+    .union(ResolveFlags::NO_SYMLINKS)
+    .union(ResolveFlags::NO_MAGICLINKS);
 
 /// The names on a plain relative path: no root, no `..`, nothing empty.
 pub fn plain(path: &str) -> Result<Vec<&str>, SandboxError> {
@@ -31,16 +32,24 @@ pub fn plain(path: &str) -> Result<Vec<&str>, SandboxError> {
             _ => return Err(refused()),
         }
     }
-    if names.is_empty() || path.ends_with('/') { Err(refused()) } else { Ok(names) }
+    if names.is_empty() || path.ends_with('/') {
+        Err(refused())
+    } else {
+        Ok(names)
+    }
 }
 
 /// Reads a regular file of at most `max` bytes.
 pub fn read(workspace: &OwnedFd, path: &str, max: u64) -> Result<Vec<u8>, SandboxError> {
     let names = plain(path)?;
-    let fail = |why: String| SandboxError::File { path: path.to_owned(), why };
+    let fail = |why: String| SandboxError::File {
+        path: path.to_owned(),
+        why,
+    };
     // Non-blocking: a pipe that the agent made must not hold us.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
-    let file = openat2(workspace, names.join("/"), flags, Mode::empty(), BENEATH).map_err(|error| fail(words(error)))?;
+    let file = openat2(workspace, names.join("/"), flags, Mode::empty(), BENEATH)
+        .map_err(|error| fail(words(error)))?;
     let file = File::from(file);
     let metadata = file.metadata().map_err(|error| fail(error.to_string()))?;
     if !metadata.is_file() {
@@ -51,14 +60,23 @@ pub fn read(workspace: &OwnedFd, path: &str, max: u64) -> Result<Vec<u8>, Sandbo
         return Err(too_large());
     }
     let mut bytes = Vec::new();
-    file.take(max.saturating_add(1)).read_to_end(&mut bytes).map_err(|error| fail(error.to_string()))?;
-    if bytes.len() as u64 > max { Err(too_large()) } else { Ok(bytes) }
+    file.take(max.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(|error| fail(error.to_string()))?;
+    if bytes.len() as u64 > max {
+        Err(too_large())
+    } else {
+        Ok(bytes)
+    }
 }
 
 /// Writes a regular file, and makes the folders above it.
 pub fn write(workspace: &OwnedFd, path: &str, bytes: &[u8]) -> Result<(), SandboxError> {
     let names = plain(path)?;
-    let fail = |error: io::Error| SandboxError::File { path: path.to_owned(), why: error.to_string() };
+    let fail = |error: io::Error| SandboxError::File {
+        path: path.to_owned(),
+        why: error.to_string(),
+    };
     write_beneath(workspace, &names, bytes).map_err(fail)
 }
 
@@ -71,13 +89,20 @@ fn write_beneath(workspace: &OwnedFd, names: &[&str], bytes: &[u8]) -> io::Resul
     let mut folder = openat2(workspace, ".", folder_flags, Mode::empty(), BENEATH)?;
     for name in folders {
         match mkdirat(&folder, *name, Mode::from_raw_mode(0o755)) {
-            Ok(()) => rustix::fs::chownat(&folder, *name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?,
+            Ok(()) => rustix::fs::chownat(
+                &folder,
+                *name,
+                Some(uid),
+                Some(gid),
+                AtFlags::SYMLINK_NOFOLLOW,
+            )?,
             Err(Errno::EXIST) => {}
             Err(error) => return Err(error.into()),
         }
         folder = openat2(&folder, *name, folder_flags, Mode::empty(), BENEATH)?;
     }
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+    let flags =
+        OFlags::WRONLY | OFlags::CREATE | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
     let file = openat2(&folder, *name, flags, Mode::from_raw_mode(0o644), BENEATH)?;
     let mut file = File::from(file);
     if !file.metadata()?.is_file() {
@@ -89,14 +114,21 @@ fn write_beneath(workspace: &OwnedFd, names: &[&str], bytes: &[u8]) -> io::Resul
 }
 
 /// Reads those of `paths` that are regular files, as long as all together have at most `max` bytes.
-pub fn collect(workspace: &OwnedFd, paths: &[String], max: u64) -> Result<Vec<Artifact>, SandboxError> {
+pub fn collect(
+    workspace: &OwnedFd,
+    paths: &[String],
+    max: u64,
+) -> Result<Vec<Artifact>, SandboxError> {
     let mut left = max;
     let mut artifacts = Vec::new();
     for path in paths {
         match read(workspace, path, left) {
             Ok(bytes) => {
                 left -= bytes.len() as u64;
-                artifacts.push(Artifact { path: path.clone(), bytes });
+                artifacts.push(Artifact {
+                    path: path.clone(),
+                    bytes,
+                });
             }
             Err(SandboxError::File { .. }) => {}
             Err(error) => return Err(error),
@@ -114,6 +146,7 @@ fn words(error: Errno) -> String {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 mod tests {
     use std::fs;
 
@@ -129,8 +162,20 @@ mod tests {
 
     #[test]
     fn paths_out_of_the_workspace_are_refused() {
-        for path in ["", "/", "/etc/passwd", "..", "a/../../b", "a/..", "a\0b", "folder/"] {
-            assert!(matches!(plain(path), Err(SandboxError::Path(_))), "{path:?}");
+        for path in [
+            "",
+            "/",
+            "/etc/passwd",
+            "..",
+            "a/../../b",
+            "a/..",
+            "a\0b",
+            "folder/",
+        ] {
+            assert!(
+                matches!(plain(path), Err(SandboxError::Path(_))),
+                "{path:?}"
+            );
         }
         assert_eq!(plain("./a//b").unwrap(), ["a", "b"]);
     }
@@ -142,10 +187,22 @@ mod tests {
         fs::write(folder.path().join("file"), "content").unwrap();
         std::os::unix::fs::symlink("file", folder.path().join("link")).unwrap();
         std::os::unix::fs::symlink("/etc", folder.path().join("etc")).unwrap();
-        assert!(std::process::Command::new("mkfifo").arg(folder.path().join("pipe")).status().unwrap().success());
+        assert!(
+            std::process::Command::new("mkfifo")
+                .arg(folder.path().join("pipe"))
+                .status()
+                .unwrap()
+                .success()
+        );
         let paths = ["folder", "link", "etc/passwd", "pipe", "missing", "file"].map(String::from);
         let artifacts = collect(&workspace, &paths, 100).unwrap();
-        assert_eq!(artifacts, [Artifact { path: "file".into(), bytes: b"content".to_vec() }]);
+        assert_eq!(
+            artifacts,
+            [Artifact {
+                path: "file".into(),
+                bytes: b"content".to_vec()
+            }]
+        );
         assert_eq!(collect(&workspace, &paths, 6).unwrap(), []);
         assert!(write(&workspace, "link", b"x").is_err());
         assert!(write(&workspace, "etc/x", b"x").is_err());
@@ -157,7 +214,10 @@ mod tests {
         write(&workspace, "a/b/c.txt", b"a long text").unwrap();
         write(&workspace, "a/b/c.txt", b"short").unwrap();
         assert_eq!(read(&workspace, "a/b/c.txt", 5).unwrap(), b"short");
-        assert!(matches!(read(&workspace, "a/b/c.txt", 4), Err(SandboxError::File { .. })));
+        assert!(matches!(
+            read(&workspace, "a/b/c.txt", 4),
+            Err(SandboxError::File { .. })
+        ));
     }
 
     proptest! {

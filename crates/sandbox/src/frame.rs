@@ -77,8 +77,13 @@ impl End {
     /// The end in words.
     pub fn how(self) -> String {
         match self {
-            Self { signal: Some(number), .. } => format!("signal {number}"),
-            Self { exit: Some(code), .. } => format!("exit code {code}"),
+            Self {
+                signal: Some(number),
+                ..
+            } => format!("signal {number}"),
+            Self {
+                exit: Some(code), ..
+            } => format!("exit code {code}"),
             _ => "the process is gone".into(),
         }
     }
@@ -100,7 +105,8 @@ pub enum FrameError {
 
 /// The bytes of a frame.
 pub fn encode<T: Serialize>(message: &T) -> Vec<u8> {
-    let body = serde_json::to_vec(message).expect("frames serialise to JSON: their keys are strings");
+    let body =
+        serde_json::to_vec(message).expect("frames serialise to JSON: their keys are strings");
     encode_bytes(&body)
 }
 
@@ -118,7 +124,11 @@ pub struct FrameReader {
 
 impl FrameReader {
     /// The next frame's body; safe to drop and call again. Never holds more than one frame of `max` bytes.
-    pub async fn next<R: AsyncRead + Unpin>(&mut self, reader: &mut R, max: usize) -> Result<Vec<u8>, FrameError> {
+    pub async fn next<R: AsyncRead + Unpin>(
+        &mut self,
+        reader: &mut R,
+        max: usize,
+    ) -> Result<Vec<u8>, FrameError> {
         loop {
             let wanted = match self.bytes.first_chunk::<4>() {
                 None => 4,
@@ -146,6 +156,7 @@ impl FrameReader {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 mod tests {
     use proptest::prelude::*;
 
@@ -157,13 +168,21 @@ mod tests {
 
     #[tokio::test]
     async fn a_frame_comes_back_as_it_went() {
-        assert_eq!(read_all(&encode_bytes(b"hello"), 100).await.unwrap(), b"hello");
+        assert_eq!(
+            read_all(&encode_bytes(b"hello"), 100).await.unwrap(),
+            b"hello"
+        );
         assert_eq!(read_all(&encode_bytes(b""), 100).await.unwrap(), b"");
     }
 
     #[tokio::test]
     async fn two_frames_in_a_row_are_kept_apart() {
-        let bytes = [encode_bytes(b"one"), encode_bytes(b""), encode_bytes(b"three")].concat();
+        let bytes = [
+            encode_bytes(b"one"),
+            encode_bytes(b""),
+            encode_bytes(b"three"),
+        ]
+        .concat();
         let (mut bytes, mut reader) = (bytes.as_slice(), FrameReader::default());
         for expected in [b"one".as_slice(), b"", b"three"] {
             assert_eq!(reader.next(&mut bytes, 10).await.unwrap(), expected);
@@ -172,12 +191,18 @@ mod tests {
 
     #[tokio::test]
     async fn a_bogus_length_is_refused_before_anything_is_read() {
-        assert!(matches!(read_all(&[0xff, 0xff, 0xff, 0xff, 1], 1 << 20).await, Err(FrameError::TooLong(_))));
+        assert!(matches!(
+            read_all(&[0xff, 0xff, 0xff, 0xff, 1], 1 << 20).await,
+            Err(FrameError::TooLong(_))
+        ));
     }
 
     #[tokio::test]
     async fn a_torn_frame_is_a_closed_connection() {
-        assert!(matches!(read_all(&encode_bytes(b"hello")[..6], 100).await, Err(FrameError::Closed)));
+        assert!(matches!(
+            read_all(&encode_bytes(b"hello")[..6], 100).await,
+            Err(FrameError::Closed)
+        ));
     }
 
     proptest! {

@@ -46,7 +46,7 @@ pub struct SandboxSpec {
     pub label: String,
     /// The files under `data/`.
     pub files: Vec<MountedFile>,
-    /// The seed of `random` and NumPy's global generator.
+    /// The seed of `random` and of `NumPy`'s global generator.
     pub seed: u64,
     /// Wall time of one cell.
     pub cell: Duration,
@@ -95,7 +95,11 @@ pub trait Sandbox: Send {
 
     /// Takes regular files out of the workspace, no more than `max_bytes` together. Links are not followed; what is missing, not a
     /// regular file or too large is left out.
-    async fn collect(&mut self, paths: &[String], max_bytes: u64) -> Result<Vec<Artifact>, SandboxError>;
+    async fn collect(
+        &mut self,
+        paths: &[String],
+        max_bytes: u64,
+    ) -> Result<Vec<Artifact>, SandboxError>;
 
     /// A handle that interrupts the running cell from elsewhere.
     fn interrupter(&self) -> Interrupter;

@@ -54,19 +54,33 @@ impl LocalSandboxes {
         let scratch = Scratch::claim(scratch)?;
         let zygote = Zygote::new(environment, scratch.path.join("zygote.log"));
         let mut secret = [0; 32];
-        let filled = fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut secret));
+        let filled =
+            fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut secret));
         filled.map_err(SandboxError::io("read `/dev/urandom`"))?;
-        let mut shared = Shared { zygote, scratch, isolate: true, secret, nonces: AtomicU64::new(0) };
+        let mut shared = Shared {
+            zygote,
+            scratch,
+            isolate: true,
+            secret,
+            nonces: AtomicU64::new(0),
+        };
         match shared.trial().await {
             Err(SandboxError::Isolation { missing, .. }) if config.allow_weak_isolation => {
-                tracing::warn!(missing, "the kernel does not isolate; code runs with resource limits only");
+                tracing::warn!(
+                    missing,
+                    "the kernel does not isolate; code runs with resource limits only"
+                );
                 shared.isolate = false;
                 shared.trial().await?;
             }
             outcome => outcome?,
         }
         let slots = Arc::new(Semaphore::new(slots.max(1)));
-        Ok(Self { shared: Arc::new(shared), slots, opened: AtomicU64::new(0) })
+        Ok(Self {
+            shared: Arc::new(shared),
+            slots,
+            opened: AtomicU64::new(0),
+        })
     }
 
     /// The process that sandboxes are forked from, while it runs.
@@ -83,12 +97,20 @@ impl LocalSandboxes {
 #[async_trait]
 impl Sandboxes for LocalSandboxes {
     async fn open(&self, spec: &SandboxSpec) -> Result<Box<dyn Sandbox>, SandboxError> {
-        let slot = Arc::clone(&self.slots).acquire_owned().await.map_err(|_| SandboxError::Closed)?;
+        let slot = Arc::clone(&self.slots)
+            .acquire_owned()
+            .await
+            .map_err(|_| SandboxError::Closed)?;
         let (child, folder) = self.shared.open(spec).await?;
         self.opened.fetch_add(1, Ordering::Relaxed);
         let interrupter = Interrupter::default();
         interrupter.point_to(&child);
-        tracing::debug!(label = spec.label, proc = child.hello.proc, seccomp = child.hello.seccomp, "opened a sandbox");
+        tracing::debug!(
+            label = spec.label,
+            proc = child.hello.proc,
+            seccomp = child.hello.seccomp,
+            "opened a sandbox"
+        );
         Ok(Box::new(LocalSandbox {
             spec: spec.clone(),
             child: Some(child),
@@ -125,14 +147,18 @@ struct OpenRequest<'a> {
 
 impl Shared {
     async fn open(&self, spec: &SandboxSpec) -> Result<(Child, TempDir), SandboxError> {
-        let (isolate, parent, files) = (self.isolate, self.scratch.path.clone(), spec.files.clone());
+        let (isolate, parent, files) =
+            (self.isolate, self.scratch.path.clone(), spec.files.clone());
         let laid_out = spawn_blocking(move || lay_out(&parent, &files, isolate)).await;
         let (folder, files) = laid_out.map_err(|error| SandboxError::Open(error.to_string()))??;
         let request = OpenRequest {
             isolate,
             root: self.scratch.path.join("root"),
             folder: folder.path(),
-            files: files.iter().map(|file| (file.path.as_str(), file.host_path.as_path())).collect(),
+            files: files
+                .iter()
+                .map(|file| (file.path.as_str(), file.host_path.as_path()))
+                .collect(),
             seed: spec.seed,
             memory_bytes: spec.memory_bytes,
             workspace_bytes: spec.workspace_bytes,
@@ -153,11 +179,16 @@ impl Shared {
             workspace_bytes: 1 << 20,
         };
         let (mut child, _folder) = self.open(&spec).await?;
-        let outcome = child.execute("1 + 1", &self.nonce(), spec.cell, spec.output_bytes).await;
+        let outcome = child
+            .execute("1 + 1", &self.nonce(), spec.cell, spec.output_bytes)
+            .await;
         child.close().await;
         match outcome.observation.value.as_deref() {
             Some("2") => Ok(()),
-            _ => Err(SandboxError::Open(format!("`1 + 1` gave {:?}", outcome.observation))),
+            _ => Err(SandboxError::Open(format!(
+                "`1 + 1` gave {:?}",
+                outcome.observation
+            ))),
         }
     }
 
@@ -169,14 +200,22 @@ impl Shared {
 
 /// The sandbox's folder on the host, and the data files as they are to be mounted. Without isolation the folder is the workspace;
 /// with it, it holds copies of those data files that only their owner could read.
-fn lay_out(parent: &Path, files: &[MountedFile], isolate: bool) -> Result<(TempDir, Vec<MountedFile>), SandboxError> {
-    let folder = TempDir::with_prefix_in("sandbox-", parent).map_err(SandboxError::io("make a sandbox's folder"))?;
+fn lay_out(
+    parent: &Path,
+    files: &[MountedFile],
+    isolate: bool,
+) -> Result<(TempDir, Vec<MountedFile>), SandboxError> {
+    let folder = TempDir::with_prefix_in("sandbox-", parent)
+        .map_err(SandboxError::io("make a sandbox's folder"))?;
     // As root we give each sandbox a user of its own, whom the files' modes then bind.
     let as_other_user = isolate && rustix::process::geteuid().is_root();
     let mut laid_out = Vec::with_capacity(files.len());
     for (index, file) in files.iter().enumerate() {
         let names = files::plain(&file.path)?;
-        let fail = |source| SandboxError::Data { path: file.path.clone(), source };
+        let fail = |source| SandboxError::Data {
+            path: file.path.clone(),
+            source,
+        };
         let mut host_path = file.host_path.canonicalize().map_err(fail)?;
         let metadata = fs::metadata(&host_path).map_err(fail)?;
         if !metadata.is_file() {
@@ -192,7 +231,10 @@ fn lay_out(parent: &Path, files: &[MountedFile], isolate: bool) -> Result<(TempD
             fs::set_permissions(&copy, fs::Permissions::from_mode(0o444)).map_err(fail)?;
             host_path = copy;
         }
-        laid_out.push(MountedFile { path: names.join("/"), host_path });
+        laid_out.push(MountedFile {
+            path: names.join("/"),
+            host_path,
+        });
     }
     Ok((folder, laid_out))
 }
@@ -240,9 +282,13 @@ impl Sandbox for LocalSandbox {
         let mut child = self.take_child().await?;
         let before = self.ended.replace("the cell was abandoned".into());
         let nonce = self.shared.nonce();
-        let mut outcome = child.execute(code, &nonce, self.spec.cell, self.spec.output_bytes).await;
+        let mut outcome = child
+            .execute(code, &nonce, self.spec.cell, self.spec.output_bytes)
+            .await;
         if let Some(how) = before {
-            let note = format!("[Python was started anew after {how}: all variables and files made before are lost]\n");
+            let note = format!(
+                "[Python was started anew after {how}: all variables and files made before are lost]\n"
+            );
             outcome.observation.stderr.insert_str(0, &note);
         }
         self.ended = outcome.ended;
@@ -254,17 +300,24 @@ impl Sandbox for LocalSandbox {
 
     async fn read_file(&mut self, path: &str, max_bytes: u64) -> Result<Vec<u8>, SandboxError> {
         let path = path.to_owned();
-        self.in_workspace(move |workspace| files::read(workspace, &path, max_bytes)).await
+        self.in_workspace(move |workspace| files::read(workspace, &path, max_bytes))
+            .await
     }
 
     async fn write_file(&mut self, path: &str, bytes: &[u8]) -> Result<(), SandboxError> {
         let (path, bytes) = (path.to_owned(), bytes.to_vec());
-        self.in_workspace(move |workspace| files::write(workspace, &path, &bytes)).await
+        self.in_workspace(move |workspace| files::write(workspace, &path, &bytes))
+            .await
     }
 
-    async fn collect(&mut self, paths: &[String], max_bytes: u64) -> Result<Vec<Artifact>, SandboxError> {
+    async fn collect(
+        &mut self,
+        paths: &[String],
+        max_bytes: u64,
+    ) -> Result<Vec<Artifact>, SandboxError> {
         let paths = paths.to_vec();
-        self.in_workspace(move |workspace| files::collect(workspace, &paths, max_bytes)).await
+        self.in_workspace(move |workspace| files::collect(workspace, &paths, max_bytes))
+            .await
     }
 
     fn interrupter(&self) -> Interrupter {

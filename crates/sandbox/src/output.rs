@@ -15,7 +15,13 @@ impl OutputBuffer {
     /// A buffer that holds `max` bytes.
     pub fn new(max: u64) -> Self {
         let max = usize::try_from(max).unwrap_or(usize::MAX);
-        Self { head: Vec::new(), tail: VecDeque::new(), head_max: max - max / 2, tail_max: max / 2, total: 0 }
+        Self {
+            head: Vec::new(),
+            tail: VecDeque::new(),
+            head_max: max - max / 2,
+            tail_max: max / 2,
+            total: 0,
+        }
     }
 
     /// Takes in what was read.
@@ -42,11 +48,18 @@ impl OutputBuffer {
         }
         // A character that the cut went through belongs to neither side.
         let head_end = whole_characters(&self.head);
-        let tail_start = tail.iter().take(3).take_while(|byte| **byte & 0xC0 == 0x80).count();
+        let tail_start = tail
+            .iter()
+            .take(3)
+            .take_while(|byte| **byte & 0xC0 == 0x80)
+            .count();
         let cut = cut + (self.head.len() - head_end + tail_start) as u64;
         let head = clean(&self.head[..head_end]);
         let tail = clean(&tail[tail_start..]);
-        (format!("{head}\n[… {} bytes cut …]\n{tail}", grouped(cut)), true)
+        (
+            format!("{head}\n[… {} bytes cut …]\n{tail}", grouped(cut)),
+            true,
+        )
     }
 }
 
@@ -68,7 +81,11 @@ fn whole_characters(bytes: &[u8]) -> usize {
             0x80..=0xBF => continue,
             _ => 1,
         };
-        return if length > back { bytes.len() - back } else { bytes.len() };
+        return if length > back {
+            bytes.len() - back
+        } else {
+            bytes.len()
+        };
     }
     bytes.len()
 }
@@ -76,7 +93,10 @@ fn whole_characters(bytes: &[u8]) -> usize {
 /// Text without terminal escapes and control characters other than newline, return and tab; bytes that are no UTF-8 become `�`.
 fn clean(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
-    if !text.bytes().any(|byte| byte < 0x20 && byte != b'\n' && byte != b'\t' || byte == 0x7F || byte == 0xC2) {
+    if !text
+        .bytes()
+        .any(|byte| byte < 0x20 && byte != b'\n' && byte != b'\t' || byte == 0x7F || byte == 0xC2)
+    {
         return text.into_owned();
     }
     let mut kept = String::with_capacity(text.len());
@@ -160,7 +180,10 @@ mod tests {
         for _ in 0..5000 {
             buffer.push(b"abc");
         }
-        assert_eq!(buffer.finish(), ("abca\n[… 14,992 bytes cut …]\ncabc".into(), true));
+        assert_eq!(
+            buffer.finish(),
+            ("abca\n[… 14,992 bytes cut …]\ncabc".into(), true)
+        );
     }
 
     #[test]
@@ -172,7 +195,10 @@ mod tests {
 
     #[test]
     fn escapes_and_control_characters_go_and_bad_bytes_are_marked() {
-        let (text, _) = bounded("\u{1b}[31mred\u{1b}[0m \u{1b}]0;title\u{7}x\u{0}\u{8}y\tz\r\n\u{9b}1mé", 1000);
+        let (text, _) = bounded(
+            "\u{1b}[31mred\u{1b}[0m \u{1b}]0;title\u{7}x\u{0}\u{8}y\tz\r\n\u{9b}1mé",
+            1000,
+        );
         assert_eq!(text, "red xy\tz\r\né");
         let mut buffer = OutputBuffer::new(100);
         buffer.push(b"a\xff\xfeb");

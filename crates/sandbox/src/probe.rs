@@ -44,12 +44,22 @@ pub async fn findings(config: &SandboxConfig) -> Vec<Finding> {
     let python = match environment::find_python(config).await {
         Ok(python) => {
             let detail = format!("Python {} at `{}`", python.version, python.path.display());
-            findings.push(Finding { name: "python", ok: true, detail, remedy: None });
+            findings.push(Finding {
+                name: "python",
+                ok: true,
+                detail,
+                remedy: None,
+            });
             Some(python)
         }
         Err(error) => {
             let remedy = Some("install Python 3.10 or newer, or set `sandbox.python`".into());
-            findings.push(Finding { name: "python", ok: false, detail: error.to_string(), remedy });
+            findings.push(Finding {
+                name: "python",
+                ok: false,
+                detail: error.to_string(),
+                remedy,
+            });
             None
         }
     };
@@ -67,10 +77,17 @@ pub async fn findings(config: &SandboxConfig) -> Vec<Finding> {
             remedy: None,
         },
     });
-    let Some(python) = python else { return findings };
+    let Some(python) = python else {
+        return findings;
+    };
     match refusals(&python.path).await {
         Ok(refusals) => findings.extend(kernel_findings(&refusals)),
-        Err(why) => findings.push(Finding { name: "namespaces", ok: false, detail: why, remedy: None }),
+        Err(why) => findings.push(Finding {
+            name: "namespaces",
+            ok: false,
+            detail: why,
+            remedy: None,
+        }),
     }
     findings.push(cgroups(Path::new("/sys/fs/cgroup")));
     findings
@@ -79,10 +96,23 @@ pub async fn findings(config: &SandboxConfig) -> Vec<Finding> {
 fn kernel_findings(refusals: &Refusals) -> Vec<Finding> {
     let finding = |name, refusal: &str, there: &str, lost: &str, remedy: Option<String>| {
         let ok = refusal.is_empty();
-        let detail = if ok { there.into() } else { format!("{refusal}; {lost}") };
-        Finding { name, ok, detail, remedy: if ok { None } else { remedy } }
+        let detail = if ok {
+            there.into()
+        } else {
+            format!("{refusal}; {lost}")
+        };
+        Finding {
+            name,
+            ok,
+            detail,
+            remedy: if ok { None } else { remedy },
+        }
     };
-    let blame = if refusals.user.is_empty() { &refusals.namespaces } else { &refusals.user };
+    let blame = if refusals.user.is_empty() {
+        &refusals.namespaces
+    } else {
+        &refusals.user
+    };
     vec![
         finding(
             "namespaces",
@@ -118,18 +148,26 @@ fn kernel_findings(refusals: &Refusals) -> Vec<Finding> {
 async fn refusals(python: &Path) -> Result<Refusals, String> {
     let program = format!("{JAIL}\nimport json\nprint(json.dumps(probe()))\n");
     let mut command = Command::new(python);
-    command.args(["-I", "-c", &program]).stdin(Stdio::null()).kill_on_drop(true);
+    command
+        .args(["-I", "-c", &program])
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
     let output = match timeout(Duration::from_secs(20), command.output()).await {
         Err(_) => return Err("the probe does not come to an end".into()),
         Ok(output) => output.map_err(|error| error.to_string())?,
     };
-    serde_json::from_slice(&output.stdout)
-        .map_err(|_| format!("the probe failed: {}", String::from_utf8_lossy(&output.stderr).trim()))
+    serde_json::from_slice(&output.stdout).map_err(|_| {
+        format!(
+            "the probe failed: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        )
+    })
 }
 
 /// Which control groups there are. This version bounds memory with `RLIMIT_DATA` and a watchdog, and does not use them.
 fn cgroups(root: &Path) -> Finding {
-    let controllers = |path: &Path| fs::read_to_string(path.join("cgroup.controllers")).unwrap_or_default();
+    let controllers =
+        |path: &Path| fs::read_to_string(path.join("cgroup.controllers")).unwrap_or_default();
     let has_memory = |text: &str| text.split_whitespace().any(|name| name == "memory");
     let detail = if has_memory(&controllers(root)) {
         "version 2 with the memory controller"
@@ -138,8 +176,15 @@ fn cgroups(root: &Path) -> Finding {
     } else {
         "none that bounds memory"
     };
-    let detail = format!("{detail}; not used by this version, which bounds memory by resource limits and a watchdog");
-    Finding { name: "cgroups", ok: true, detail, remedy: None }
+    let detail = format!(
+        "{detail}; not used by this version, which bounds memory by resource limits and a watchdog"
+    );
+    Finding {
+        name: "cgroups",
+        ok: true,
+        detail,
+        remedy: None,
+    }
 }
 
 #[cfg(test)]
@@ -148,10 +193,18 @@ mod tests {
 
     #[test]
     fn a_refused_layer_says_what_is_lost_and_what_to_do() {
-        let refusals = Refusals { user: "user namespace: Operation not permitted".into(), ..Refusals::default() };
+        let refusals = Refusals {
+            user: "user namespace: Operation not permitted".into(),
+            ..Refusals::default()
+        };
         let findings = kernel_findings(&refusals);
         assert!(!findings[0].ok && findings[0].detail.contains("can read this user's files"));
-        assert!(findings[0].remedy.as_ref().is_some_and(|remedy| remedy.contains("sysctl")));
+        assert!(
+            findings[0]
+                .remedy
+                .as_ref()
+                .is_some_and(|remedy| remedy.contains("sysctl"))
+        );
         assert!(findings[1].ok && findings[1].remedy.is_none());
     }
 }

@@ -40,8 +40,13 @@ impl Scratch {
                 fs::create_dir(&path).map_err(SandboxError::io(what()))?;
                 fs::create_dir(path.join("root")).map_err(SandboxError::io(what()))?;
                 // Sandboxes of other users look through here while they are built.
-                fs::set_permissions(&path, fs::Permissions::from_mode(0o711)).map_err(SandboxError::io(what()))?;
-                return Ok(Self { path, lock, _held: held });
+                fs::set_permissions(&path, fs::Permissions::from_mode(0o711))
+                    .map_err(SandboxError::io(what()))?;
+                return Ok(Self {
+                    path,
+                    lock,
+                    _held: held,
+                });
             }
         }
     }
@@ -56,14 +61,18 @@ impl Drop for Scratch {
 
 /// Removes the folders whose locks nobody holds. What cannot be removed is left for the next time.
 fn sweep(parent: &Path) {
-    let Ok(entries) = fs::read_dir(parent) else { return };
+    let Ok(entries) = fs::read_dir(parent) else {
+        return;
+    };
     for entry in entries.flatten() {
         let lock = entry.path();
         let is_ours = entry.file_name().to_string_lossy().starts_with(PREFIX);
         if !is_ours || lock.extension().is_none_or(|extension| extension != "lock") {
             continue;
         }
-        let Ok(file) = File::open(&lock) else { continue };
+        let Ok(file) = File::open(&lock) else {
+            continue;
+        };
         if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
             tracing::debug!(path = %lock.display(), "sweeping what a dead owner left");
             let _ = fs::remove_dir_all(lock.with_extension(""));
@@ -73,6 +82,7 @@ fn sweep(parent: &Path) {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 mod tests {
     use super::*;
 

@@ -44,7 +44,7 @@ pub struct Zygote {
 
 enum State {
     Stopped,
-    Running(Running),
+    Running(Box<Running>),
     Closed,
 }
 
@@ -61,11 +61,19 @@ struct Ready {
 impl Zygote {
     /// A zygote that starts with the first fork; `log` takes what it has to say when it fails.
     pub fn new(environment: Environment, log: PathBuf) -> Self {
-        Self { environment, log, running: Mutex::new(State::Stopped) }
+        Self {
+            environment,
+            log,
+            running: Mutex::new(State::Stopped),
+        }
     }
 
     /// Has a sandbox forked that gets `descriptors`. Starts the zygote if it is not running; one that died is started anew, once.
-    pub async fn fork<T: serde::Serialize>(&self, request: &T, descriptors: &[BorrowedFd<'_>; 4]) -> Result<(), SandboxError> {
+    pub async fn fork<T: serde::Serialize>(
+        &self,
+        request: &T,
+        descriptors: &[BorrowedFd<'_>; 4],
+    ) -> Result<(), SandboxError> {
         let message = encode(request);
         let mut state = self.running.lock().await;
         let mut restarted = false;
@@ -79,7 +87,7 @@ impl Zygote {
                 State::Running(running) => running,
                 State::Stopped => {
                     restarted = true;
-                    self.start().await?
+                    Box::new(self.start().await?)
                 }
             };
             if !matches!(running.process.try_wait(), Ok(None)) && !restarted {
@@ -92,7 +100,9 @@ impl Zygote {
                     return Ok(());
                 }
                 Err(error) if restarted => return Err(SandboxError::Zygote(error.to_string())),
-                Err(error) => tracing::warn!(%error, "the sandbox process is gone; starting it anew"),
+                Err(error) => {
+                    tracing::warn!(%error, "the sandbox process is gone; starting it anew");
+                }
             }
         }
     }
@@ -100,9 +110,13 @@ impl Zygote {
     /// Ends the process and waits for it; no fork is answered after.
     pub async fn close(&self) {
         let state = std::mem::replace(&mut *self.running.lock().await, State::Closed);
-        if let State::Running(Running { mut process, link }) = state {
+        if let State::Running(running) = state {
+            let Running { mut process, link } = *running;
             drop(link);
-            if timeout(Duration::from_secs(2), process.wait()).await.is_err() {
+            if timeout(Duration::from_secs(2), process.wait())
+                .await
+                .is_err()
+            {
                 let _ = process.kill().await;
             }
         }
@@ -132,7 +146,10 @@ impl Zygote {
             .stderr(Stdio::from(log))
             .kill_on_drop(true)
             .spawn()
-            .map_err(SandboxError::io(format!("run `{}`", self.environment.python().display())))?;
+            .map_err(SandboxError::io(format!(
+                "run `{}`",
+                self.environment.python().display()
+            )))?;
         match timeout(START_TIMEOUT, greet(&mut link)).await {
             Ok(Ok(())) => Ok(Running { process, link }),
             outcome => {
@@ -142,7 +159,9 @@ impl Zygote {
                 };
                 let _ = process.kill().await;
                 let log = fs::read(&self.log).unwrap_or_default();
-                let log = String::from_utf8_lossy(&log[log.len().saturating_sub(2000)..]).trim().to_owned();
+                let log = String::from_utf8_lossy(&log[log.len().saturating_sub(2000)..])
+                    .trim()
+                    .to_owned();
                 Err(SandboxError::Zygote(format!("{why}\n{log}")))
             }
         }
@@ -152,7 +171,13 @@ impl Zygote {
     fn variables(&self) -> Vec<(&'static str, String)> {
         let own = |name: &'static str, value: &str| (name, value.to_owned());
         vec![
-            ("PATH", format!("{}:/usr/bin:/bin", self.environment.folder.join("bin").display())),
+            (
+                "PATH",
+                format!(
+                    "{}:/usr/bin:/bin",
+                    self.environment.folder.join("bin").display()
+                ),
+            ),
             own("HOME", "/workspace"),
             own("TMPDIR", "/tmp"),
             own("LANG", "C.UTF-8"),
@@ -174,17 +199,27 @@ impl Zygote {
 
 async fn greet(link: &mut UnixStream) -> io::Result<()> {
     for module in MODULES {
-        link.write_all(&frame::encode_bytes(module.as_bytes())).await?;
+        link.write_all(&frame::encode_bytes(module.as_bytes()))
+            .await?;
     }
-    let body = FrameReader::default().next(link, 4096).await.map_err(|_| io::Error::other("it ended"))?;
+    let body = FrameReader::default()
+        .next(link, 4096)
+        .await
+        .map_err(|_| io::Error::other("it ended"))?;
     match serde_json::from_slice::<Ready>(&body) {
         Ok(ready) if ready.version == frame::VERSION => Ok(()),
-        _ => Err(io::Error::other("it speaks another version of the protocol")),
+        _ => Err(io::Error::other(
+            "it speaks another version of the protocol",
+        )),
     }
 }
 
 /// Sends the length with the descriptors, then the rest.
-async fn send(link: &mut UnixStream, message: &[u8], descriptors: &[BorrowedFd<'_>; 4]) -> io::Result<()> {
+async fn send(
+    link: &mut UnixStream,
+    message: &[u8],
+    descriptors: &[BorrowedFd<'_>; 4],
+) -> io::Result<()> {
     let (head, body) = message.split_at(4);
     let sent = link
         .async_io(Interest::WRITABLE, || {
@@ -192,7 +227,12 @@ async fn send(link: &mut UnixStream, message: &[u8], descriptors: &[BorrowedFd<'
             let mut control = SendAncillaryBuffer::new(&mut space);
             control.push(SendAncillaryMessage::ScmRights(descriptors));
             let parts = [io::IoSlice::new(head)];
-            Ok(sendmsg(link.as_fd(), &parts, &mut control, SendFlags::NOSIGNAL)?)
+            Ok(sendmsg(
+                link.as_fd(),
+                &parts,
+                &mut control,
+                SendFlags::NOSIGNAL,
+            )?)
         })
         .await?;
     link.write_all(&head[sent..]).await?;

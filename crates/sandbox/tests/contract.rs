@@ -1,5 +1,12 @@
 //! What every sandbox backend promises, written over `&dyn Sandboxes` and run on the local one.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test that cannot go on panics, one that is skipped says why"
+)]
+
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -10,8 +17,15 @@ use synth_sandbox::{LocalSandboxes, MountedFile, Sandbox, SandboxError, SandboxS
 const SECRET: &str = "SYNTH_CONTRACT_SECRET";
 
 fn config() -> SandboxConfig {
-    let python = std::env::var_os("SYNTH_TEST_PYTHON").map(PathBuf::from).unwrap_or_default();
-    SandboxConfig { backend: SandboxBackend::Local, python, cache: PathBuf::new(), allow_weak_isolation: false }
+    let python = std::env::var_os("SYNTH_TEST_PYTHON")
+        .map(PathBuf::from)
+        .unwrap_or_default();
+    SandboxConfig {
+        backend: SandboxBackend::Local,
+        python,
+        cache: PathBuf::new(),
+        allow_weak_isolation: false,
+    }
 }
 
 fn spec() -> SandboxSpec {
@@ -51,7 +65,9 @@ async fn stdout(sandbox: &mut Box<dyn Sandbox>, code: &str) -> String {
 
 #[tokio::test]
 async fn the_local_backend_keeps_the_contract() {
-    let Some((sandboxes, _scratch)) = start(3).await else { return };
+    let Some((sandboxes, _scratch)) = start(3).await else {
+        return;
+    };
     cells(&sandboxes).await;
     errors(&sandboxes).await;
     limits(&sandboxes).await;
@@ -62,7 +78,10 @@ async fn the_local_backend_keeps_the_contract() {
     seeds(&sandboxes).await;
     slots(&sandboxes).await;
     sandboxes.close().await;
-    assert!(matches!(sandboxes.open(&spec()).await, Err(SandboxError::Closed)));
+    assert!(matches!(
+        sandboxes.open(&spec()).await,
+        Err(SandboxError::Closed)
+    ));
 }
 
 async fn cells(sandboxes: &dyn Sandboxes) {
@@ -71,120 +90,269 @@ async fn cells(sandboxes: &dyn Sandboxes) {
     assert_eq!(run(&mut sandbox, "x = 20").await.value, None);
     let observation = run(&mut sandbox, "x += 1\nx * 2").await;
     assert_eq!(observation.value.as_deref(), Some("42"));
-    assert_eq!((observation.stdout.as_str(), observation.stderr.as_str(), observation.truncated), ("", "", false));
+    assert_eq!(
+        (
+            observation.stdout.as_str(),
+            observation.stderr.as_str(),
+            observation.truncated
+        ),
+        ("", "", false)
+    );
     assert_eq!(run(&mut sandbox, "x;").await.value, None);
     // Printing keeps its order, whoever prints.
     let code = "import subprocess\nprint('one')\nsubprocess.run(['echo', 'two'])\n!echo three\nprint('four', end='')";
     assert_eq!(stdout(&mut sandbox, code).await, "one\ntwo\nthree\nfour");
     // Standard error and warnings.
-    let observation = run(&mut sandbox, "import sys, warnings\nprint('oops', file=sys.stderr)\nwarnings.warn('careful')").await;
-    assert!(observation.stderr.starts_with("oops\n") && observation.stderr.contains("UserWarning: careful"), "{observation:?}");
+    let observation = run(
+        &mut sandbox,
+        "import sys, warnings\nprint('oops', file=sys.stderr)\nwarnings.warn('careful')",
+    )
+    .await;
+    assert!(
+        observation.stderr.starts_with("oops\n")
+            && observation.stderr.contains("UserWarning: careful"),
+        "{observation:?}"
+    );
     // Libraries are there; a table is shown as text.
     let code = "import pandas as pd\nimport numpy as np\nfrom sklearn.linear_model import LinearRegression\n\
                 model = LinearRegression().fit([[0], [1]], [1, 3])\npd.DataFrame({'a': [1, 2]}), round(float(model.coef_[0]), 3)";
     let value = run(&mut sandbox, code).await.value.unwrap();
-    assert!(value.contains("   a\n 0  1") && value.contains("2.0"), "{value}");
+    assert!(
+        value.contains("   a\n 0  1") && value.contains("2.0"),
+        "{value}"
+    );
     // Escapes and bytes that are no text.
     let code = "import os, sys\nprint('\\x1b[31mred\\x1b[0m')\nsys.stdout.flush()\n_ = os.write(1, b'\\xff\\n')";
     assert_eq!(stdout(&mut sandbox, code).await, "red\n\u{fffd}\n");
     // Parallel work in processes.
     let code = "from joblib import Parallel, delayed\nParallel(n_jobs=2)(delayed(abs)(-n) for n in range(4))";
     let observation = run(&mut sandbox, code).await;
-    assert_eq!(observation.value.as_deref(), Some("[0, 1, 2, 3]"), "{observation:?}");
+    assert_eq!(
+        observation.value.as_deref(),
+        Some("[0, 1, 2, 3]"),
+        "{observation:?}"
+    );
     // A fork that comes back does not answer in its parent's place.
-    assert_eq!(stdout(&mut sandbox, "import os\npid = os.fork()\nif pid: os.waitpid(pid, 0); print('parent')").await, "parent\n");
+    assert_eq!(
+        stdout(
+            &mut sandbox,
+            "import os\npid = os.fork()\nif pid: os.waitpid(pid, 0); print('parent')"
+        )
+        .await,
+        "parent\n"
+    );
     assert_eq!(run(&mut sandbox, "1 + 1").await.value.as_deref(), Some("2"));
     sandbox.close().await;
 }
 
 async fn errors(sandboxes: &dyn Sandboxes) {
     let mut sandbox = sandboxes.open(&spec()).await.unwrap();
-    let observation = run(&mut sandbox, "def f(x):\n    return 1 / x\nprint('before')\nf(0)").await;
+    let observation = run(
+        &mut sandbox,
+        "def f(x):\n    return 1 / x\nprint('before')\nf(0)",
+    )
+    .await;
     assert_eq!(observation.stdout, "before\n");
-    let CellOutcome::Error { name, message, traceback } = observation.outcome else { panic!("{observation:?}") };
-    assert_eq!((name.as_str(), message.as_str()), ("ZeroDivisionError", "division by zero"));
-    assert!(traceback.contains("return 1 / x") && traceback.contains("line 2"), "{traceback}");
-    assert!(!traceback.contains("run_cell") && !traceback.contains("<agent>") && !traceback.contains('\u{1b}'), "{traceback}");
+    let CellOutcome::Error {
+        name,
+        message,
+        traceback,
+    } = observation.outcome
+    else {
+        panic!("{observation:?}")
+    };
+    assert_eq!(
+        (name.as_str(), message.as_str()),
+        ("ZeroDivisionError", "division by zero")
+    );
+    assert!(
+        traceback.contains("return 1 / x") && traceback.contains("line 2"),
+        "{traceback}"
+    );
+    assert!(
+        !traceback.contains("run_cell")
+            && !traceback.contains("<agent>")
+            && !traceback.contains('\u{1b}'),
+        "{traceback}"
+    );
     // A library's frames show without this machine's paths.
-    let observation = run(&mut sandbox, "import pandas as pd\npd.DataFrame({'a': [1]})['b']").await;
-    let CellOutcome::Error { name, traceback, .. } = observation.outcome else { panic!("{observation:?}") };
+    let observation = run(
+        &mut sandbox,
+        "import pandas as pd\npd.DataFrame({'a': [1]})['b']",
+    )
+    .await;
+    let CellOutcome::Error {
+        name, traceback, ..
+    } = observation.outcome
+    else {
+        panic!("{observation:?}")
+    };
     assert_eq!(name, "KeyError");
-    assert!(traceback.contains("pandas") && !traceback.contains("/site-packages"), "{traceback}");
+    assert!(
+        traceback.contains("pandas") && !traceback.contains("/site-packages"),
+        "{traceback}"
+    );
     let observation = run(&mut sandbox, "x = = 1").await;
-    let CellOutcome::Error { name, traceback, .. } = observation.outcome else { panic!("{observation:?}") };
+    let CellOutcome::Error {
+        name, traceback, ..
+    } = observation.outcome
+    else {
+        panic!("{observation:?}")
+    };
     assert_eq!(name, "SyntaxError");
     assert!(traceback.contains("x = = 1"), "{traceback}");
     // An error leaves the state alone.
-    assert_eq!(run(&mut sandbox, "f(4)").await.value.as_deref(), Some("0.25"));
-    for (code, expected) in [("input()", "EOFError"), ("import sys; sys.exit(3)", "SystemExit"), ("await missing", "NameError")] {
+    assert_eq!(
+        run(&mut sandbox, "f(4)").await.value.as_deref(),
+        Some("0.25")
+    );
+    for (code, expected) in [
+        ("input()", "EOFError"),
+        ("import sys; sys.exit(3)", "SystemExit"),
+        ("await missing", "NameError"),
+    ] {
         let observation = run(&mut sandbox, code).await;
-        assert!(matches!(&observation.outcome, CellOutcome::Error { name, .. } if name == expected), "{observation:?}");
+        assert!(
+            matches!(&observation.outcome, CellOutcome::Error { name, .. } if name == expected),
+            "{observation:?}"
+        );
     }
     sandbox.close().await;
 }
 
 async fn limits(sandboxes: &dyn Sandboxes) {
-    let quick = SandboxSpec { cell: Duration::from_secs(1), memory_bytes: 300 << 20, ..spec() };
+    let quick = SandboxSpec {
+        cell: Duration::from_secs(1),
+        memory_bytes: 300 << 20,
+        ..spec()
+    };
     let mut sandbox = sandboxes.open(&quick).await.unwrap();
     // A loop is interrupted and the state kept.
     let observation = run(&mut sandbox, "x = 5\nprint('looping')\nwhile True: pass").await;
-    assert_eq!(observation.outcome, CellOutcome::Timeout { state_kept: true });
+    assert_eq!(
+        observation.outcome,
+        CellOutcome::Timeout { state_kept: true }
+    );
     assert_eq!(observation.stdout, "looping\n");
     assert_eq!(run(&mut sandbox, "x").await.value.as_deref(), Some("5"));
     let observation = run(&mut sandbox, "!sleep 60").await;
-    assert_eq!(observation.outcome, CellOutcome::Timeout { state_kept: true });
+    assert_eq!(
+        observation.outcome,
+        CellOutcome::Timeout { state_kept: true }
+    );
     // One that is deaf to interrupts is killed, with all that it started.
     let deaf = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nprint('deaf')\nwhile True: pass";
     let started = Instant::now();
     let observation = run(&mut sandbox, deaf).await;
-    assert_eq!(observation.outcome, CellOutcome::Timeout { state_kept: false });
+    assert_eq!(
+        observation.outcome,
+        CellOutcome::Timeout { state_kept: false }
+    );
     assert_eq!(observation.stdout, "deaf\n");
     assert!(started.elapsed() < Duration::from_secs(8));
     let observation = run(&mut sandbox, "'x' in globals()").await;
     assert_eq!(observation.value.as_deref(), Some("False"));
-    assert!(observation.stderr.contains("all variables and files made before are lost"), "{observation:?}");
+    assert!(
+        observation
+            .stderr
+            .contains("all variables and files made before are lost"),
+        "{observation:?}"
+    );
     assert_eq!(run(&mut sandbox, "1").await.stderr, "");
     // A flood is cut in its middle and drained.
     let observation = run(&mut sandbox, "for n in range(200_000): print('line', n)").await;
     assert_eq!(observation.outcome, CellOutcome::Ok);
     assert!(observation.truncated && observation.stdout.len() < 10_100);
-    assert!(observation.stdout.starts_with("line 0\n") && observation.stdout.ends_with("line 199999\n"));
-    assert!(observation.stdout.contains(" bytes cut …]\n"), "{}", observation.stdout);
+    assert!(
+        observation.stdout.starts_with("line 0\n") && observation.stdout.ends_with("line 199999\n")
+    );
+    assert!(
+        observation.stdout.contains(" bytes cut …]\n"),
+        "{}",
+        observation.stdout
+    );
     let observation = run(&mut sandbox, "'v' * 1_000_000").await;
     assert!(observation.truncated && observation.value.is_some_and(|value| value.len() < 10_200));
     let observation = run(&mut sandbox, "raise ValueError('v' * 5_000_000)").await;
-    let CellOutcome::Error { message, traceback, .. } = &observation.outcome else { panic!("{:?}", observation.outcome) };
+    let CellOutcome::Error {
+        message, traceback, ..
+    } = &observation.outcome
+    else {
+        panic!("{:?}", observation.outcome)
+    };
     assert!(message.len() < 10_200 && traceback.len() < 10_200);
     // Memory: what is refused at once keeps the state, what grows over several processes is killed.
-    let observation = run(&mut sandbox, "y = 1\nimport numpy as np\na = np.ones(10**9)").await;
-    assert_eq!(observation.outcome, CellOutcome::OutOfMemory { state_kept: true }, "{observation:?}");
-    assert!(observation.stderr.contains("MemoryError"), "{observation:?}");
+    let observation = run(
+        &mut sandbox,
+        "y = 1\nimport numpy as np\na = np.ones(10**9)",
+    )
+    .await;
+    assert_eq!(
+        observation.outcome,
+        CellOutcome::OutOfMemory { state_kept: true },
+        "{observation:?}"
+    );
+    assert!(
+        observation.stderr.contains("MemoryError"),
+        "{observation:?}"
+    );
     assert_eq!(run(&mut sandbox, "y").await.value.as_deref(), Some("1"));
-    let observation = run(&mut sandbox, "data = []\nwhile True: data.append(bytearray(1 << 20))").await;
-    assert_eq!(observation.outcome, CellOutcome::OutOfMemory { state_kept: true }, "{observation:?}");
+    let observation = run(
+        &mut sandbox,
+        "data = []\nwhile True: data.append(bytearray(1 << 20))",
+    )
+    .await;
+    assert_eq!(
+        observation.outcome,
+        CellOutcome::OutOfMemory { state_kept: true },
+        "{observation:?}"
+    );
     let bomb = "import os, time\nfor _ in range(4):\n    if os.fork() == 0:\n        hoard = bytearray(os.urandom(1 << 20)) * 200\n        \
                 time.sleep(60)\ntime.sleep(60)";
-    let patient = SandboxSpec { memory_bytes: 300 << 20, ..spec() };
+    let patient = SandboxSpec {
+        memory_bytes: 300 << 20,
+        ..spec()
+    };
     let mut other = sandboxes.open(&patient).await.unwrap();
     let observation = run(&mut other, bomb).await;
-    assert_eq!(observation.outcome, CellOutcome::OutOfMemory { state_kept: false }, "{observation:?}");
+    assert_eq!(
+        observation.outcome,
+        CellOutcome::OutOfMemory { state_kept: false },
+        "{observation:?}"
+    );
     assert_eq!(run(&mut other, "1").await.value.as_deref(), Some("1"));
     other.close().await;
     // Disk.
-    let observation = run(&mut sandbox, "del data\nopen('big', 'wb').write(bytes(64 << 20))").await;
-    assert!(matches!(&observation.outcome, CellOutcome::Error { name, .. } if name == "OSError"), "{observation:?}");
+    let observation = run(
+        &mut sandbox,
+        "del data\nopen('big', 'wb').write(bytes(64 << 20))",
+    )
+    .await;
+    assert!(
+        matches!(&observation.outcome, CellOutcome::Error { name, .. } if name == "OSError"),
+        "{observation:?}"
+    );
     sandbox.close().await;
 }
 
 async fn ends(sandboxes: &dyn Sandboxes) {
     let mut sandbox = sandboxes.open(&spec()).await.unwrap();
     for (code, expected) in [
-        ("import os\nprint('bye', flush=True)\nos._exit(3)", "exit code 3"),
+        (
+            "import os\nprint('bye', flush=True)\nos._exit(3)",
+            "exit code 3",
+        ),
         ("import os\nos.kill(os.getpid(), 11)", "signal 11"),
         ("import ctypes\nctypes.string_at(0)", "signal 11"),
     ] {
         let observation = run(&mut sandbox, code).await;
-        assert_eq!(observation.outcome, CellOutcome::Died { how: expected.into() }, "{observation:?}");
+        assert_eq!(
+            observation.outcome,
+            CellOutcome::Died {
+                how: expected.into()
+            },
+            "{observation:?}"
+        );
         let observation = run(&mut sandbox, "1 + 1").await;
         assert_eq!(observation.value.as_deref(), Some("2"));
         let note = format!("[Python was started anew after {expected}: ");
@@ -193,10 +361,20 @@ async fn ends(sandboxes: &dyn Sandboxes) {
     // Closed descriptors do not hang, and the next cell has them back.
     run(&mut sandbox, "import os\nos.close(1)\nos.close(2)").await;
     assert_eq!(stdout(&mut sandbox, "print('back')").await, "back\n");
-    run(&mut sandbox, "import sys\nsys.stdout.close()\nsys.stderr = None").await;
-    assert_eq!(stdout(&mut sandbox, "print('back again')").await, "back again\n");
+    run(
+        &mut sandbox,
+        "import sys\nsys.stdout.close()\nsys.stderr = None",
+    )
+    .await;
+    assert_eq!(
+        stdout(&mut sandbox, "print('back again')").await,
+        "back again\n"
+    );
     let observation = run(&mut sandbox, "os.closerange(0, 4096)").await;
-    assert!(matches!(observation.outcome, CellOutcome::Died { .. }), "{observation:?}");
+    assert!(
+        matches!(observation.outcome, CellOutcome::Died { .. }),
+        "{observation:?}"
+    );
     // An interrupt from elsewhere.
     let interrupter = sandbox.interrupter();
     interrupter.interrupt(); // between cells: nothing
@@ -206,9 +384,16 @@ async fn ends(sandboxes: &dyn Sandboxes) {
     };
     let (observation, ()) = tokio::join!(sandbox.execute("import time\ntime.sleep(20)"), interrupt);
     let observation = observation.unwrap();
-    assert!(matches!(&observation.outcome, CellOutcome::Error { name, .. } if name == "KeyboardInterrupt"), "{observation:?}");
+    assert!(
+        matches!(&observation.outcome, CellOutcome::Error { name, .. } if name == "KeyboardInterrupt"),
+        "{observation:?}"
+    );
     // A cell whose caller goes away leaves nothing half-way.
-    let abandoned = tokio::time::timeout(Duration::from_millis(300), sandbox.execute("x = 1\ntime.sleep(20)")).await;
+    let abandoned = tokio::time::timeout(
+        Duration::from_millis(300),
+        sandbox.execute("x = 1\ntime.sleep(20)"),
+    )
+    .await;
     assert!(abandoned.is_err());
     let observation = run(&mut sandbox, "'x' in globals()").await;
     assert_eq!(observation.value.as_deref(), Some("False"));
@@ -221,40 +406,115 @@ async fn files(sandboxes: &dyn Sandboxes) {
     let private = tempfile::NamedTempFile::new_in(host.path()).unwrap(); // readable for its owner only
     std::fs::write(private.path(), "private").unwrap();
     let files = vec![
-        MountedFile { path: "train.csv".into(), host_path: host.path().join("train.csv") },
-        MountedFile { path: "deep/er/file.txt".into(), host_path: private.path().into() },
+        MountedFile {
+            path: "train.csv".into(),
+            host_path: host.path().join("train.csv"),
+        },
+        MountedFile {
+            path: "deep/er/file.txt".into(),
+            host_path: private.path().into(),
+        },
     ];
-    let mut sandbox = sandboxes.open(&SandboxSpec { files, ..spec() }).await.unwrap();
-    assert_eq!(stdout(&mut sandbox, "import pandas as pd\nprint(pd.read_csv('data/train.csv')['b'].sum())").await, "6\n");
-    assert_eq!(stdout(&mut sandbox, "print(open('data/deep/er/file.txt').read())").await, "private\n");
-    for code in ["open('data/train.csv', 'a')", "open('data/new', 'w')", "import os; os.remove('data/train.csv')", "os.rename('data', 'x')"] {
+    let mut sandbox = sandboxes
+        .open(&SandboxSpec { files, ..spec() })
+        .await
+        .unwrap();
+    assert_eq!(
+        stdout(
+            &mut sandbox,
+            "import pandas as pd\nprint(pd.read_csv('data/train.csv')['b'].sum())"
+        )
+        .await,
+        "6\n"
+    );
+    assert_eq!(
+        stdout(&mut sandbox, "print(open('data/deep/er/file.txt').read())").await,
+        "private\n"
+    );
+    for code in [
+        "open('data/train.csv', 'a')",
+        "open('data/new', 'w')",
+        "import os; os.remove('data/train.csv')",
+        "os.rename('data', 'x')",
+    ] {
         let observation = run(&mut sandbox, code).await;
-        assert!(matches!(&observation.outcome, CellOutcome::Error { name, .. } if name.ends_with("Error")), "{observation:?}");
+        assert!(
+            matches!(&observation.outcome, CellOutcome::Error { name, .. } if name.ends_with("Error")),
+            "{observation:?}"
+        );
     }
-    assert_eq!(std::fs::read_to_string(host.path().join("train.csv")).unwrap(), "a,b\n1,2\n3,4\n");
+    assert_eq!(
+        std::fs::read_to_string(host.path().join("train.csv")).unwrap(),
+        "a,b\n1,2\n3,4\n"
+    );
     // Files go in and out.
     sandbox.write_file("in/put.txt", b"given").await.unwrap();
-    assert_eq!(stdout(&mut sandbox, "print(open('in/put.txt').read()); open('in/put.txt', 'a').write('!');").await, "given\n");
-    assert_eq!(sandbox.read_file("in/put.txt", 100).await.unwrap(), b"given!");
+    assert_eq!(
+        stdout(
+            &mut sandbox,
+            "print(open('in/put.txt').read()); open('in/put.txt', 'a').write('!');"
+        )
+        .await,
+        "given\n"
+    );
+    assert_eq!(
+        sandbox.read_file("in/put.txt", 100).await.unwrap(),
+        b"given!"
+    );
     for path in ["../x", "/etc/passwd", "in/../../x", ""] {
-        assert!(matches!(sandbox.read_file(path, 100).await, Err(SandboxError::Path(_))), "{path}");
-        assert!(matches!(sandbox.write_file(path, b"x").await, Err(SandboxError::Path(_))), "{path}");
+        assert!(
+            matches!(
+                sandbox.read_file(path, 100).await,
+                Err(SandboxError::Path(_))
+            ),
+            "{path}"
+        );
+        assert!(
+            matches!(
+                sandbox.write_file(path, b"x").await,
+                Err(SandboxError::Path(_))
+            ),
+            "{path}"
+        );
     }
     let code = "import os\nopen('a', 'w').write('aaaa')\nopen('b', 'w').write('bbbb')\nos.symlink('/etc/hosts', 'link')\n\
                 os.symlink('a', 'link2')\nos.mkfifo('pipe')\nos.mkdir('folder');";
     stdout(&mut sandbox, code).await;
     let paths = ["link", "link2", "pipe", "folder", "missing", "a", "b"].map(String::from);
-    let names = |artifacts: Vec<synth_sandbox::Artifact>| artifacts.into_iter().map(|artifact| artifact.path).collect::<Vec<_>>();
-    assert_eq!(names(sandbox.collect(&paths, 100).await.unwrap()), ["a", "b"]);
+    let names = |artifacts: Vec<synth_sandbox::Artifact>| {
+        artifacts
+            .into_iter()
+            .map(|artifact| artifact.path)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        names(sandbox.collect(&paths, 100).await.unwrap()),
+        ["a", "b"]
+    );
     assert_eq!(names(sandbox.collect(&paths, 7).await.unwrap()), ["a"]);
     assert!(sandbox.read_file("a", 3).await.is_err());
     // Workspaces are private.
     let mut other = sandboxes.open(&spec()).await.unwrap();
-    assert_eq!(stdout(&mut other, "import os\nprint(sorted(os.listdir('.')), os.listdir('data'))").await, "['data'] []\n");
+    assert_eq!(
+        stdout(
+            &mut other,
+            "import os\nprint(sorted(os.listdir('.')), os.listdir('data'))"
+        )
+        .await,
+        "['data'] []\n"
+    );
     other.close().await;
     sandbox.close().await;
-    let missing = vec![MountedFile { path: "x".into(), host_path: host.path().join("missing") }];
-    let outcome = sandboxes.open(&SandboxSpec { files: missing, ..spec() }).await;
+    let missing = vec![MountedFile {
+        path: "x".into(),
+        host_path: host.path().join("missing"),
+    }];
+    let outcome = sandboxes
+        .open(&SandboxSpec {
+            files: missing,
+            ..spec()
+        })
+        .await;
     assert!(matches!(outcome, Err(SandboxError::Data { .. })));
 }
 
@@ -275,11 +535,12 @@ async fn isolation(sandboxes: &dyn Sandboxes) {
     );
     assert_eq!(stdout(&mut sandbox, &code).await, "no\nno\nno\n");
     let code = format!(
-        "import os\nprint(os.path.exists({:?}), os.path.exists('/root/.bashrc'), os.path.exists('/home'), os.path.exists('/var'))\n\
+        "import os\nprint(os.path.exists('{}'), os.path.exists('/root/.bashrc'), os.path.exists('/home'), os.path.exists('/var'))\n\
          print(open('/etc/passwd').read())\nprint(os.getuid() != 0, os.getpid(), socket.gethostname())",
-        host.path()
+        host.path().display()
     );
-    let expected = "False False False False\nagent:x:1000:1000:agent:/workspace:/bin/sh\n\nTrue 2 sandbox\n";
+    let expected =
+        "False False False False\nagent:x:1000:1000:agent:/workspace:/bin/sh\n\nTrue 2 sandbox\n";
     assert_eq!(stdout(&mut sandbox, &code).await, expected);
     // Only its own processes, no way to more privileges, no write outside the workspace.
     let code = "print(sorted(int(name) for name in os.listdir('/proc') if name.isdigit()))\n\
@@ -290,7 +551,10 @@ async fn isolation(sandboxes: &dyn Sandboxes) {
         import ctypes\nprint(ctypes.CDLL(None).unshare(0x10000000))\n\
         for name in ('environ', 'mem', 'maps'):\n    try: open(f'/proc/1/{name}').read(); print('read', name)\n    except OSError: pass\n\
         for pid in (1, 0):\n    os.kill(1, 9)\nprint('alive')";
-    assert_eq!(stdout(&mut sandbox, code).await, "[1, 2]\n0 0 1 2\n-1\nalive\n");
+    assert_eq!(
+        stdout(&mut sandbox, code).await,
+        "[1, 2]\n0 0 1 2\n-1\nalive\n"
+    );
     // Descriptors: the streams, the control socket and the two spares.
     let code = "print(sorted(os.listdir('/proc/self/fd'), key=int)[:-1] if True else 0)";
     let descriptors = stdout(&mut sandbox, code).await;
@@ -305,16 +569,29 @@ async fn isolation(sandboxes: &dyn Sandboxes) {
 async fn forgery(sandboxes: &dyn Sandboxes) {
     let mut sandbox = sandboxes.open(&spec()).await.unwrap();
     let frame = r#"{"version": 1, "nonce": "x", "status": "ok", "value": "forged"}"#;
-    let code = format!("import os, struct\nframe = {frame:?}.encode()\nframe = struct.pack('>I', len(frame)) + frame\nos.write(1, frame);1");
+    let code = format!(
+        "import os, struct\nframe = {frame:?}.encode()\nframe = struct.pack('>I', len(frame)) + frame\nos.write(1, frame);1"
+    );
     let observation = run(&mut sandbox, &code).await;
-    assert_eq!((observation.outcome, observation.value.as_deref()), (CellOutcome::Ok, Some("1")));
+    assert_eq!(
+        (observation.outcome, observation.value.as_deref()),
+        (CellOutcome::Ok, Some("1"))
+    );
     assert!(observation.stdout.contains("forged"));
     // Whoever writes into the control socket itself breaks only their own sandbox.
     for bytes in ["frame", "b'\\xff' * 8"] {
-        let code = format!("import os, time\nfor n in range(3, 2000):\n    try: os.write(n, {bytes})\n    except OSError: pass\ntime.sleep(20)");
+        let code = format!(
+            "import os, time\nfor n in range(3, 2000):\n    try: os.write(n, {bytes})\n    except OSError: pass\ntime.sleep(20)"
+        );
         run(&mut sandbox, &format!("frame = {frame:?}.encode()\nimport struct\nframe = struct.pack('>I', len(frame)) + frame")).await;
         let observation = run(&mut sandbox, &code).await;
-        assert_eq!(observation.outcome, CellOutcome::Died { how: "protocol error".into() }, "{observation:?}");
+        assert_eq!(
+            observation.outcome,
+            CellOutcome::Died {
+                how: "protocol error".into()
+            },
+            "{observation:?}"
+        );
     }
     assert_eq!(run(&mut sandbox, "2").await.value.as_deref(), Some("2"));
     sandbox.close().await;
@@ -323,11 +600,14 @@ async fn forgery(sandboxes: &dyn Sandboxes) {
 async fn seeds(sandboxes: &dyn Sandboxes) {
     let mut drawn = Vec::new();
     for seed in [1, 1, 2, u64::MAX] {
-        let mut sandbox = sandboxes.open(&SandboxSpec { seed, ..spec() }).await.unwrap();
+        let mut sandbox = sandboxes
+            .open(&SandboxSpec { seed, ..spec() })
+            .await
+            .unwrap();
         let code = "import random, numpy as np\nprint(random.random(), np.random.rand(), hash('text'))\nprint(object())\nimport os\nprint(os.getpid())";
         let mut seen = stdout(&mut sandbox, code).await;
         let error = run(&mut sandbox, "import pandas as pd\npd.DataFrame()['x']").await;
-        seen.push_str(&format!("{:?}", error.outcome));
+        write!(seen, "{:?}", error.outcome).unwrap();
         drawn.push(seen);
         sandbox.close().await;
     }

@@ -1,0 +1,365 @@
+//! Nothing outlives its owner, and what dies early is healed: processes of the local backend, counted from outside.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test that cannot go on panics, one that is skipped says why, and the killed process tells its child"
+)]
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use synth_core::CellOutcome;
+use synth_core::config::{SandboxBackend, SandboxConfig};
+use synth_sandbox::{LocalSandboxes, MountedFile, SandboxError, SandboxSpec, Sandboxes, probe};
+
+const SCRATCH: &str = "SYNTH_LIFETIME_SCRATCH";
+const WEAK: &str = "SYNTH_LIFETIME_WEAK";
+
+fn config(allow_weak_isolation: bool) -> SandboxConfig {
+    let python = std::env::var_os("SYNTH_TEST_PYTHON")
+        .map(PathBuf::from)
+        .unwrap_or_default();
+    SandboxConfig {
+        backend: SandboxBackend::Local,
+        python,
+        cache: PathBuf::new(),
+        allow_weak_isolation,
+    }
+}
+
+fn spec() -> SandboxSpec {
+    SandboxSpec {
+        label: "lifetime".into(),
+        files: Vec::new(),
+        seed: 0,
+        cell: Duration::from_secs(20),
+        memory_bytes: 1 << 30,
+        output_bytes: 10_000,
+        workspace_bytes: 1 << 20,
+    }
+}
+
+async fn start(scratch: &Path) -> Option<LocalSandboxes> {
+    match LocalSandboxes::start(&config(false), 2, scratch, &|_| {}).await {
+        Ok(sandboxes) => Some(sandboxes),
+        Err(error @ SandboxError::Isolation { .. }) => {
+            eprintln!("skipped: {error}");
+            None
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// All processes: id, parent, command line.
+fn processes() -> Vec<(u32, u32, String)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let Ok(pid) = entry.file_name().to_string_lossy().parse() else {
+            continue;
+        };
+        let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else {
+            continue;
+        };
+        let fields: Vec<&str> = stat
+            .rsplit(')')
+            .next()
+            .unwrap()
+            .split_whitespace()
+            .collect();
+        let command = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        if fields[0] != "Z" {
+            found.push((
+                pid,
+                fields[1].parse().unwrap(),
+                String::from_utf8_lossy(&command).into_owned(),
+            ));
+        }
+    }
+    found
+}
+
+fn children(parent: u32) -> usize {
+    processes()
+        .iter()
+        .filter(|(_, its_parent, _)| *its_parent == parent)
+        .count()
+}
+
+fn wait_until(what: &str, done: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !done() {
+        assert!(started.elapsed() < Duration::from_secs(5), "{what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[tokio::test]
+async fn closing_leaves_nothing_running() {
+    let scratch = tempfile::tempdir().unwrap();
+    let Some(sandboxes) = start(scratch.path()).await else {
+        return;
+    };
+    let zygote = sandboxes.process_id().await.unwrap();
+    let mut sandbox = sandboxes.open(&spec()).await.unwrap();
+    sandbox.execute("import subprocess\nfor n in range(3): subprocess.Popen(['setsid', 'sleep', '31.4159'])").await.unwrap();
+    let sleepers = || {
+        processes()
+            .iter()
+            .filter(|(_, _, command)| command.contains("31.4159"))
+            .count()
+    };
+    wait_until("the sleepers run", || sleepers() == 3);
+    assert_eq!(children(zygote), 1);
+    sandbox.close().await;
+    wait_until("the sandbox's processes are gone", || {
+        sleepers() == 0 && children(zygote) == 0
+    });
+    // One that is dropped rather than closed goes too.
+    drop(sandboxes.open(&spec()).await.unwrap());
+    wait_until("the dropped sandbox is gone", || children(zygote) == 0);
+    sandboxes.close().await;
+    assert!(!processes().iter().any(|(pid, _, _)| *pid == zygote));
+    drop(sandboxes);
+    assert_eq!(
+        fs::read_dir(scratch.path()).unwrap().count(),
+        0,
+        "the scratch folder is empty again"
+    );
+}
+
+#[tokio::test]
+async fn a_zygote_that_dies_is_started_anew_and_living_sandboxes_go_on() {
+    let scratch = tempfile::tempdir().unwrap();
+    let Some(sandboxes) = start(scratch.path()).await else {
+        return;
+    };
+    let mut sandbox = sandboxes.open(&spec()).await.unwrap();
+    sandbox.execute("x = 41").await.unwrap();
+    let zygote = sandboxes.process_id().await.unwrap();
+    assert!(
+        Command::new("kill")
+            .args(["-9", &zygote.to_string()])
+            .status()
+            .unwrap()
+            .success()
+    );
+    assert_eq!(
+        sandbox.execute("x + 1").await.unwrap().value.as_deref(),
+        Some("42")
+    );
+    let mut other = sandboxes.open(&spec()).await.unwrap();
+    assert_eq!(
+        other.execute("1 + 1").await.unwrap().value.as_deref(),
+        Some("2")
+    );
+    assert_ne!(sandboxes.process_id().await.unwrap(), zygote);
+    other.close().await;
+    sandbox.close().await;
+    sandboxes.close().await;
+}
+
+/// Not a test of its own: the process that the next test kills.
+#[tokio::test]
+async fn owner_that_is_killed() {
+    let Some(scratch) = std::env::var_os(SCRATCH) else {
+        return;
+    };
+    let Some(sandboxes) = start(Path::new(&scratch)).await else {
+        return;
+    };
+    let mut sandbox = sandboxes.open(&spec()).await.unwrap();
+    let code =
+        "import subprocess\nsubprocess.Popen(['setsid', 'sleep', '27.1828'])\nwhile True: pass";
+    let interrupter = sandbox.interrupter();
+    let tell = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        interrupter.clone().interrupt(); // a second handle is held for ever: it must keep nothing alive
+        println!("zygote={}", sandboxes.process_id().await.unwrap());
+        std::future::pending::<()>().await;
+    };
+    let run = async {
+        loop {
+            sandbox.execute(code).await.unwrap();
+        }
+    };
+    tokio::join!(run, tell);
+}
+
+#[test]
+fn an_owner_killed_outright_takes_everything_with_it_and_its_scratch_is_swept() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut owner = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "owner_that_is_killed", "--nocapture"])
+        .env(SCRATCH, scratch.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(owner.stdout.take().unwrap()).lines();
+    let zygote = lines
+        .map_while(Result::ok)
+        .find_map(|line| Some(line.split_once("zygote=")?.1.trim().parse::<u32>().unwrap()));
+    let Some(zygote) = zygote else {
+        owner.wait().unwrap();
+        return; // skipped there, with the reason
+    };
+    let sleepers = || {
+        processes()
+            .iter()
+            .filter(|(_, _, command)| command.contains("27.1828"))
+            .count()
+    };
+    wait_until("the sleeper runs", || sleepers() > 0);
+    owner.kill().unwrap();
+    owner.wait().unwrap();
+    wait_until("everything is gone", || {
+        sleepers() == 0 && !processes().iter().any(|(pid, _, _)| *pid == zygote)
+    });
+    assert_eq!(
+        fs::read_dir(scratch.path()).unwrap().count(),
+        2,
+        "a folder and its lock are left"
+    );
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let sandboxes = runtime.block_on(start(scratch.path())).unwrap();
+    assert_eq!(
+        fs::read_dir(scratch.path()).unwrap().count(),
+        2,
+        "only our own are there"
+    );
+    runtime.block_on(sandboxes.close());
+}
+
+#[tokio::test]
+async fn the_doctor_names_every_layer() {
+    let findings = probe::findings(&config(false)).await;
+    let names: Vec<&str> = findings.iter().map(|finding| finding.name).collect();
+    assert_eq!(
+        names,
+        [
+            "python",
+            "python packages",
+            "namespaces",
+            "network isolation",
+            "seccomp",
+            "landlock",
+            "cgroups"
+        ]
+    );
+    assert!(
+        findings
+            .iter()
+            .all(|finding| finding.ok || !finding.detail.is_empty()),
+        "{findings:?}"
+    );
+}
+
+#[tokio::test]
+async fn without_isolation_code_runs_under_resource_limits() {
+    let scratch = tempfile::tempdir().unwrap();
+    // A user namespace in which no further ones are allowed is a kernel that refuses.
+    let Some(scratch_path) = std::env::var_os(WEAK) else {
+        let limited = "echo 0 > /proc/sys/user/max_user_namespaces && exec \"$@\"";
+        let output = Command::new("unshare")
+            .args([
+                "--user",
+                "--map-root-user",
+                "--mount",
+                "--pid",
+                "--fork",
+                "--mount-proc",
+                "sh",
+                "-c",
+                limited,
+                "sh",
+            ])
+            .arg(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "without_isolation_code_runs_under_resource_limits",
+                "--nocapture",
+            ])
+            .env(WEAK, scratch.path())
+            .output();
+        match output {
+            Ok(output) if output.status.success() => {}
+            Ok(output) if String::from_utf8_lossy(&output.stderr).contains("unshare") => {
+                eprintln!("skipped: no `unshare` here")
+            }
+            Ok(output) => panic!(
+                "{}",
+                String::from_utf8_lossy(&[output.stdout, output.stderr].concat())
+            ),
+            Err(error) => eprintln!("skipped: {error}"),
+        }
+        return;
+    };
+    let scratch = Path::new(&scratch_path);
+    let refused = LocalSandboxes::start(&config(false), 1, scratch, &|_| {}).await;
+    let error = refused.err().unwrap();
+    assert!(
+        matches!(error, SandboxError::Isolation { .. })
+            && error.to_string().contains("allow_weak_isolation"),
+        "{error}"
+    );
+
+    let findings = probe::findings(&config(false)).await;
+    assert!(
+        findings
+            .iter()
+            .any(|finding| finding.name == "namespaces" && !finding.ok && finding.remedy.is_some())
+    );
+
+    let sandboxes = LocalSandboxes::start(&config(true), 1, scratch, &|_| {})
+        .await
+        .unwrap();
+    assert!(!sandboxes.isolated());
+    let data = scratch.join("data.csv");
+    fs::write(&data, "1,2").unwrap();
+    let files = vec![MountedFile {
+        path: "data.csv".into(),
+        host_path: data,
+    }];
+    let mut sandbox = sandboxes
+        .open(&SandboxSpec {
+            files,
+            cell: Duration::from_secs(1),
+            ..spec()
+        })
+        .await
+        .unwrap();
+    let observation = sandbox
+        .execute("open('made', 'w').write('x'); print(open('data/data.csv').read())")
+        .await
+        .unwrap();
+    assert_eq!(observation.stdout, "1,2\n", "{observation:?}");
+    assert_eq!(sandbox.read_file("made", 10).await.unwrap(), b"x");
+    let deaf = "import signal, subprocess\nsubprocess.Popen(['setsid', 'sleep', '16.1803'])\n\
+                signal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: pass";
+    let observation = sandbox.execute(deaf).await.unwrap();
+    assert_eq!(
+        observation.outcome,
+        CellOutcome::Timeout { state_kept: false }
+    );
+    assert!(
+        !processes()
+            .iter()
+            .any(|(_, _, command)| command.contains("16.1803"))
+    );
+    let observation = sandbox.execute("import os\nos._exit(4)").await.unwrap();
+    assert_eq!(
+        observation.outcome,
+        CellOutcome::Died {
+            how: "exit code 4".into()
+        }
+    );
+    sandbox.close().await;
+    sandboxes.close().await;
+}
