@@ -16,7 +16,7 @@ use crate::patience::Patience;
 use crate::retry::{Fault, Provider};
 use crate::secret::Credentials;
 use crate::transport::{Transport, fault};
-use crate::wire::{self, Dialect, Unusable};
+use crate::wire::{self, Dialect, Seeds, Unusable};
 use crate::{ChatRequest, ModelError};
 
 /// One model of one endpoint.
@@ -24,7 +24,7 @@ pub(crate) struct OpenAi {
     name: String,
     model: String,
     structured: Structured,
-    always_seeds: bool,
+    seeds: Seeds,
     says_max_completion_tokens: AtomicBool,
     transport: Transport,
     client: Client<Endpoint>,
@@ -44,7 +44,11 @@ impl OpenAi {
             name: name.to_owned(),
             model: config.model.clone(),
             structured: config.structured,
-            always_seeds: config.provider == Served::Builtin,
+            seeds: match (config.provider, config.seeds) {
+                (Served::Builtin, _) => Seeds::Always,
+                (_, true) => Seeds::WhereSet,
+                (_, false) => Seeds::Never,
+            },
             says_max_completion_tokens: AtomicBool::new(false),
             transport,
             client,
@@ -56,7 +60,7 @@ impl OpenAi {
         let reply = loop {
             let dialect = Dialect {
                 structured: self.structured,
-                always_seeds: self.always_seeds,
+                seeds: self.seeds,
                 says_max_completion_tokens,
             };
             let body = wire::chat_body(&self.model, request, dialect);

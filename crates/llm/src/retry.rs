@@ -117,3 +117,103 @@ impl Layer for Retrying {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+
+    use synth_core::Usage;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// Fails so many times, asking to wait for so long, and then answers.
+    struct Scripted {
+        faults: u32,
+        retry_after: Option<Duration>,
+        tries: Arc<AtomicU32>,
+    }
+
+    #[async_trait]
+    impl Provider for Scripted {
+        async fn attempt(&self, _: Call<'_>) -> Result<Answer, Fault> {
+            if self.tries.fetch_add(1, SeqCst) >= self.faults {
+                return Ok(Answer::Embed {
+                    vectors: vec![vec![1.0]],
+                    usage: Usage::default(),
+                });
+            }
+            let error = ModelError::Unavailable {
+                model: "m".to_owned(),
+                status: 429,
+                message: String::new(),
+            };
+            Err(Fault {
+                is_overload: true,
+                retry_after: self.retry_after,
+                ..Fault::transient(error)
+            })
+        }
+    }
+
+    /// What comes of such an endpoint with the default bounds, after how many tries and how long.
+    async fn outcome(
+        faults: u32,
+        retry_after: Option<Duration>,
+    ) -> (Result<Answer, ModelError>, u32, Duration) {
+        let config = synth_core::config::load(&[]).expect("the defaults are a configuration");
+        let config = &config.models["teacher"];
+        let tries = Arc::new(AtomicU32::new(0));
+        let provider = Scripted {
+            faults,
+            retry_after,
+            tries: Arc::clone(&tries),
+        };
+        let limiter = Arc::new(Limiter::new(config));
+        let retrying = Retrying::new(
+            "m",
+            Patience::of(config),
+            limiter,
+            Arc::default(),
+            Box::new(provider),
+        );
+        let start = Instant::now();
+        let result = retrying.answer(Call::Embed(&["text".to_owned()])).await;
+        (result, tries.load(SeqCst), start.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_fault_that_passes_in_time_is_not_seen() {
+        let (result, tries, _) = outcome(6, None).await;
+        assert!(result.is_ok());
+        assert_eq!(tries, 7);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_fault_that_does_not_pass_is_given_up_within_minutes() {
+        let (result, tries, waited) = outcome(u32::MAX, None).await;
+        assert!(matches!(
+            result,
+            Err(ModelError::Exhausted { tries: 7, .. })
+        ));
+        assert_eq!(tries, 7);
+        assert!(waited <= Duration::from_secs(1 + 2 + 4 + 8 + 16 + 32));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_pause_is_as_long_as_the_endpoint_asks() {
+        let (result, _, waited) = outcome(3, Some(Duration::from_secs(100))).await;
+        assert!(result.is_ok());
+        assert!(
+            waited >= Duration::from_secs(300) && waited < Duration::from_secs(301),
+            "{waited:?}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_endpoint_that_asks_for_a_day_is_given_up_sooner() {
+        let (result, _, waited) = outcome(u32::MAX, Some(Duration::from_secs(86_400))).await;
+        assert!(result.is_err());
+        assert!(waited < Duration::from_secs(6 * 300 + 1), "{waited:?}");
+    }
+}

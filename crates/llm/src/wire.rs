@@ -11,10 +11,21 @@ use crate::{ChatReply, ChatRequest, Finish, Message};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Dialect {
     pub(crate) structured: Structured,
-    /// Whether a seed is sent even where none is set: the builtin teacher draws from it and from nothing else.
-    pub(crate) always_seeds: bool,
+    /// When a sampling seed is sent.
+    pub(crate) seeds: Seeds,
     /// Whether the limit of a reply is called `max_completion_tokens`, as newer models insist.
     pub(crate) says_max_completion_tokens: bool,
+}
+
+/// When a sampling seed is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Seeds {
+    /// Never: the endpoint refuses the field.
+    Never,
+    /// Where one is set.
+    WhereSet,
+    /// Even where none is set: the builtin teacher draws from it and from nothing else.
+    Always,
 }
 
 /// Why a body is no reply.
@@ -52,7 +63,11 @@ pub(crate) fn chat_body(model: &str, request: &ChatRequest, dialect: Dialect) ->
     } else {
         "max_tokens"
     };
-    let seed = sampling.seed.or(dialect.always_seeds.then_some(0));
+    let seed = match dialect.seeds {
+        Seeds::Never => None,
+        Seeds::WhereSet => sampling.seed,
+        Seeds::Always => Some(sampling.seed.unwrap_or(0)),
+    };
     // Endpoints read the seed as a signed 64-bit number.
     let seed = seed.map(|seed| seed.wrapping_add(u64::from(request.sample)) & (u64::MAX >> 1));
     let optional = [
@@ -386,4 +401,80 @@ fn number(value: &Value) -> Option<u64> {
             .map(|number| number as u64)
     });
     number.filter(|number| *number < MAX_TOKENS)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Any JSON, with the names that replies have turning up in odd places.
+    fn any_json() -> impl Strategy<Value = Value> {
+        let name = prop_oneof![
+            Just("choices"),
+            Just("message"),
+            Just("content"),
+            Just("tool_calls"),
+            Just("function"),
+            Just("arguments"),
+            Just("finish_reason"),
+            Just("usage"),
+            Just("prompt_tokens"),
+            Just("data"),
+            Just("embedding"),
+            Just("index"),
+            Just("error"),
+            Just("code"),
+            Just("type"),
+            Just("text"),
+            Just("detail"),
+        ];
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            ".{0,8}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(6, 64, 6, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::hash_map(name.clone().prop_map(str::to_owned), inner, 0..6)
+                    .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn any_json_is_read_or_refused(mut body in any_json(), message in any_json(), texts in 0_usize..3) {
+            let request = ChatRequest::default();
+            let _ = read_chat(&body, Call::Chat(&request));
+            let _ = read_embed(&body, Call::Embed(&[]), texts);
+            let _ = read_complaint(&body.to_string());
+            if let Value::Object(fields) = &mut body {
+                fields.insert("choices".to_owned(), json!([{ "message": message }]));
+                let _ = read_chat(&body, Call::Chat(&request));
+            }
+        }
+
+        #[test]
+        fn any_text_is_a_complaint_of_bounded_length(text in ".{0,2000}") {
+            prop_assert!(read_complaint(&text).message.chars().count() <= MAX_CHARS + 1);
+        }
+    }
+
+    #[test]
+    fn only_closed_schemas_that_need_all_they_have_are_strict() {
+        let closed = json!({ "type": "object", "properties": { "n": { "type": "integer" } }, "required": ["n"], "additionalProperties": false });
+        assert!(is_strict(&closed));
+        let mut open = closed.clone();
+        open["additionalProperties"] = true.into();
+        assert!(!is_strict(&open));
+        let mut optional = closed.clone();
+        optional["required"] = json!([]);
+        assert!(!is_strict(&optional));
+        assert!(!is_strict(&json!({ "type": "array", "items": optional })));
+    }
 }

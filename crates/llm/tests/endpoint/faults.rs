@@ -163,7 +163,7 @@ async fn a_connection_that_is_closed_is_opened_again() {
 
 #[tokio::test]
 async fn bytes_that_come_too_slowly_are_given_up() {
-    recovers(vec![Act::Drip(Duration::from_millis(400)), says("42")]).await;
+    recovers(vec![Act::Drip(Duration::from_millis(900)), says("42")]).await;
 }
 
 #[tokio::test]
@@ -176,7 +176,7 @@ async fn an_endpoint_that_never_answers_is_given_up() {
     let started = Instant::now();
     let error = is_exhausted(Act::Silence, "model_connection").await;
     assert!(error.to_string().contains("timed out"), "{error}");
-    assert!(started.elapsed() < Duration::from_secs(3));
+    assert!(started.elapsed() < Duration::from_secs(5));
 }
 
 #[tokio::test]
@@ -411,6 +411,14 @@ async fn a_refused_connection_fails_the_item() {
         ("model_connection", false),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn an_endpoint_that_does_not_speak_tls_fails_the_item() {
+    let server = Server::acts(vec![says("42")]).await;
+    let model = Bench::new(&server.base_url.replace("http:", "https:")).open();
+    let error = model.complete(&asks("anyone?")).await.unwrap_err();
+    assert_eq!(error.reason(), "model_connection", "{error}");
 }
 
 #[tokio::test]

@@ -85,7 +85,7 @@ async fn a_call_that_is_given_up_is_made_by_one_who_waits_for_it() {
     let server = Server::acts(vec![Act::Silence, says("42")]).await;
     let model = Bench::new(&server.base_url).open();
     let request = asks("how many?");
-    let given_up = tokio::time::timeout(Duration::from_millis(60), model.complete(&request));
+    let given_up = tokio::time::timeout(Duration::from_millis(150), model.complete(&request));
     let (given_up, reply) = tokio::join!(given_up, model.complete(&request));
     assert!(given_up.is_err());
     assert_eq!(reply.unwrap().content, "42");
@@ -150,6 +150,9 @@ async fn each_sample_has_a_seed_of_its_own() {
     request.sampling.seed = Some(7);
     request.sample = 2;
     model.complete(&request).await.unwrap();
+    bench.config.seeds = false;
+    request.sample = 4;
+    bench.open().complete(&request).await.unwrap();
     // The builtin teacher always draws from a seed.
     bench.config.provider = Provider::Builtin;
     let (memo, budget) = (bench.memo.clone(), Arc::new(Budget::unlimited()));
@@ -174,7 +177,16 @@ async fn each_sample_has_a_seed_of_its_own() {
         .iter()
         .map(|seen| seen.body["seed"].clone())
         .collect();
-    assert_eq!(seeds, [Value::Null, json!(i64::MAX), json!(9), json!(3)]);
+    assert_eq!(
+        seeds,
+        [
+            Value::Null,
+            json!(i64::MAX),
+            json!(9),
+            Value::Null,
+            json!(3)
+        ]
+    );
 }
 
 #[tokio::test]

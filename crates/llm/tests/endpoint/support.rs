@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use synth_core::config::{BudgetConfig, ModelConfig, Provider, Structured};
+use synth_core::config::{BudgetConfig, ModelConfig, Provider};
 use synth_core::{Fingerprint, Memo, MemoError};
 use synth_llm::{Budget, ChatModel, ChatRequest, Message, Meter, ModelError, Patience};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -281,29 +281,21 @@ pub struct Bench {
 
 impl Bench {
     pub fn new(base_url: &str) -> Self {
+        let defaults = synth_core::config::load(&[]).unwrap();
         let config = ModelConfig {
             provider: Provider::Openai,
             model: "test-model".to_owned(),
             base_url: base_url.to_owned(),
-            api_key_env: String::new(),
-            headers: BTreeMap::new(),
-            structured: Structured::Prompt,
             timeout_seconds: 1,
             retries: 2,
-            concurrency: 16,
-            requests_per_minute: 0,
-            tokens_per_minute: 0,
             usd_per_million_prompt: 1_000.0,
             usd_per_million_completion: 2_000.0,
-            error_rate: 0.0,
-            wrong_rate: 0.0,
-            exchanges: std::path::PathBuf::new(),
-            record: std::path::PathBuf::new(),
+            ..defaults.models["teacher"].clone()
         };
         let patience = Patience {
-            connect: Duration::from_millis(500),
-            silence: Duration::from_millis(200),
-            request: Duration::from_millis(600),
+            connect: Duration::from_secs(2),
+            silence: Duration::from_millis(500),
+            request: Duration::from_millis(1200),
             retries: config.retries,
             first_pause: Duration::from_millis(2),
             max_pause: Duration::from_millis(10),
