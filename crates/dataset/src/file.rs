@@ -44,7 +44,7 @@ impl ParquetFile {
         let prefix = format!(".{stem}-");
         if index == 0 {
             remove_stale(folder, |name| {
-                name.starts_with(&prefix) && name.ends_with(".tmp")
+                name.starts_with(&prefix) && name.strip_suffix(".tmp").is_some()
             })?;
         }
         let temporary = folder.join(format!("{prefix}{index:05}.tmp"));

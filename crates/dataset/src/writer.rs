@@ -159,7 +159,7 @@ impl<R: Row> DatasetWriter<R> {
         self.close_file()?;
         let split = self.split.as_str();
         remove_stale(&self.folder, |name| {
-            name.starts_with(split) && name.ends_with(".parquet")
+            name.starts_with(split) && name.strip_suffix(".parquet").is_some()
         })?;
         let count = self.shards.len();
         let mut files = Vec::with_capacity(count);
