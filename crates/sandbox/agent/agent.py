@@ -35,6 +35,7 @@ def make_shell():
     """An IPython shell without files, threads, colours or a terminal."""
     from IPython.core.displayhook import DisplayHook
     from IPython.core.interactiveshell import InteractiveShell
+    from IPython.core.profiledir import ProfileDir
     from traitlets.config import Config
 
     recorder = Recorder()
@@ -53,7 +54,7 @@ def make_shell():
         displayhook_class = Hook
 
         def init_profile_dir(self, profile_dir=None):
-            self.profile_dir = None
+            self.profile_dir = ProfileDir()  # without a location it makes no files
 
         def init_virtualenv(self):
             pass

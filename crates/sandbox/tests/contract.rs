@@ -259,8 +259,10 @@ async fn limits(sandboxes: &dyn Sandboxes) {
         "{observation:?}"
     );
     assert_eq!(run(&mut sandbox, "1").await.stderr, "");
+    let slow = SandboxSpec { cell: Duration::from_secs(60), ..spec() };
+    let mut patient = sandboxes.open(&slow).await.unwrap();
     // A flood is cut in its middle and drained.
-    let observation = run(&mut sandbox, "for n in range(200_000): print('line', n)").await;
+    let observation = run(&mut patient, "for n in range(200_000): print('line', n)").await;
     assert_eq!(observation.outcome, CellOutcome::Ok);
     assert!(observation.truncated && observation.stdout.len() < 10_100);
     assert!(
@@ -271,9 +273,9 @@ async fn limits(sandboxes: &dyn Sandboxes) {
         "{}",
         observation.stdout
     );
-    let observation = run(&mut sandbox, "'v' * 1_000_000").await;
+    let observation = run(&mut patient, "'v' * 1_000_000").await;
     assert!(observation.truncated && observation.value.is_some_and(|value| value.len() < 10_200));
-    let observation = run(&mut sandbox, "raise ValueError('v' * 5_000_000)").await;
+    let observation = run(&mut patient, "raise ValueError('v' * 5_000_000)").await;
     let CellOutcome::Error {
         message, traceback, ..
     } = &observation.outcome
@@ -281,6 +283,7 @@ async fn limits(sandboxes: &dyn Sandboxes) {
         panic!("{:?}", observation.outcome)
     };
     assert!(message.len() < 10_200 && traceback.len() < 10_200);
+    patient.close().await;
     // Memory: what is refused at once keeps the state, what grows over several processes is killed.
     let observation = run(
         &mut sandbox,
