@@ -1,2 +1,63 @@
-//! The `synth` command.
-fn main() {}
+//! The `synth` command: one file per verb; what a person sees is made here and nowhere else.
+
+mod cli;
+mod context;
+mod doctor;
+mod exit_code;
+mod init;
+mod plan;
+mod progress;
+mod run;
+mod show;
+mod status;
+mod table;
+
+use std::io::Write;
+use std::process::ExitCode as ProcessExitCode;
+
+use clap::{CommandFactory, Parser};
+use tracing_subscriber::EnvFilter;
+
+use cli::{Cli, Verb};
+use exit_code::{ExitCode, Failure};
+
+fn main() -> ProcessExitCode {
+    let cli = Cli::parse();
+    // Only what a person must act on, unless SYNTH_LOG asks for more: libraries below are talkative.
+    let filter = EnvFilter::try_from_env("SYNTH_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
+
+    let result = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(ExitCode::Failure, format!("cannot start the runtime: {error}")))
+        .and_then(|runtime| {
+            let result = runtime.block_on(dispatch(cli));
+            // Work that was dropped by a second Ctrl-C is not waited for.
+            runtime.shutdown_background();
+            result
+        });
+    match result {
+        Ok(code) => code.into(),
+        Err(failure) => {
+            // Nowhere is left to complain to when stderr is gone.
+            let _ = writeln!(std::io::stderr(), "error: {failure}");
+            failure.code.into()
+        }
+    }
+}
+
+async fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
+    match cli.verb {
+        Verb::Run(arguments) => run::run(arguments).await,
+        Verb::Plan(arguments) => plan::plan(arguments).await,
+        Verb::Status(arguments) => status::status(&arguments),
+        Verb::Show(arguments) => show::show(&arguments).await,
+        Verb::Doctor(arguments) => doctor::doctor(&arguments).await,
+        Verb::Init(arguments) => init::init(&arguments),
+        Verb::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "synth", &mut std::io::stdout());
+            Ok(ExitCode::Success)
+        }
+    }
+}

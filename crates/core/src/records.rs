@@ -713,8 +713,8 @@ pub struct Selection {
     pub kept: bool,
     /// Why not, or `selected`.
     pub reason: String,
-    /// The closest other query, where one was close.
-    pub nearest: Option<QueryId>,
+    /// The closest other query or task, where one was close.
+    pub nearest: Option<String>,
     /// How close, 0 to 1.
     pub similarity: Option<f64>,
 }

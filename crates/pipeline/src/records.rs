@@ -21,9 +21,14 @@ fn of_trajectory(prefix: &str, id: &synth_core::TrajectoryId) -> String {
     format!("{prefix}{}", id.as_str().trim_start_matches(synth_core::TrajectoryId::PREFIX))
 }
 
+/// The id of the judgement of a trajectory.
+pub fn judgement_id(id: &synth_core::TrajectoryId) -> String {
+    of_trajectory("jdg_", id)
+}
+
 impl Record for Judgement {
     fn id(&self) -> String {
-        of_trajectory("jdg_", &self.trajectory_id)
+        judgement_id(&self.trajectory_id)
     }
 }
 

@@ -242,6 +242,9 @@ pub struct ModelConfig {
     /// How structured output is asked for.
     #[serde(default)]
     pub structured: Structured,
+    /// Whether the endpoint takes sampling seeds.
+    #[serde(default = "default_seeds")]
+    pub seeds: bool,
     /// Time without a byte after which a request is given up, in seconds.
     #[serde(default = "default_timeout")]
     pub timeout_seconds: u64,
@@ -277,6 +280,9 @@ pub struct ModelConfig {
     pub record: PathBuf,
 }
 
+const fn default_seeds() -> bool {
+    true
+}
 const fn default_timeout() -> u64 {
     120
 }

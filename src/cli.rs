@@ -1,0 +1,184 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::exit_code::ExitCode;
+
+/// A data factory: turns datasets and competitions into execution-verified training data for data-science agents.
+#[derive(Parser)]
+#[command(name = "synth", version, after_long_help = after_help(), max_term_width = 110)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// The verbs.
+#[derive(Subcommand)]
+pub enum Verb {
+    /// Work from sources to datasets; goes on where an earlier run of the same name stopped
+    Run(RunArguments),
+    /// Say what `run` would work on and about what it would cost, without doing it
+    Plan(PlanArguments),
+    /// Show runs: what each stage read, kept, dropped and failed
+    Status(StatusArguments),
+    /// Show a record with its lineage: a source, task, query, trajectory or judgement, by its id
+    Show(ShowArguments),
+    /// Check what this machine has: Python, isolation, models, disk; with a remedy for what is missing
+    Doctor(ConfigArguments),
+    /// Write a commented configuration file
+    Init(InitArguments),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Which configuration.
+#[derive(Args, Clone)]
+pub struct ConfigArguments {
+    /// Configuration file; `synth.toml` in this folder if it is there, else the embedded defaults
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Name of the run, a folder under `run.output`
+    #[arg(long, value_name = "NAME")]
+    pub run: Option<String>,
+
+    /// Set one configuration key, as in `--set judge.samples=3`; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+/// Which stages.
+#[derive(Args, Clone)]
+pub struct StageArguments {
+    /// Only this stage
+    #[arg(long, value_name = "STAGE", value_parser = stage_names(), conflicts_with_all = ["from", "until"])]
+    pub stage: Option<String>,
+
+    /// This stage and those after it
+    #[arg(long, value_name = "STAGE", value_parser = stage_names())]
+    pub from: Option<String>,
+
+    /// The stages up to and including this one
+    #[arg(long, value_name = "STAGE", value_parser = stage_names())]
+    pub until: Option<String>,
+
+    /// Read at most so many items in each stage
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+}
+
+/// `synth run`
+#[derive(Args)]
+pub struct RunArguments {
+    #[command(flatten)]
+    pub config: ConfigArguments,
+    #[command(flatten)]
+    pub stages: StageArguments,
+
+    /// Work on everything again in the chosen stages, and ask the models anew
+    #[arg(long)]
+    pub fresh: bool,
+
+    /// Say of each item why it is worked on
+    #[arg(long)]
+    pub explain: bool,
+
+    /// Write events as JSON lines to stdout, for machines
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `synth plan`
+#[derive(Args)]
+pub struct PlanArguments {
+    #[command(flatten)]
+    pub config: ConfigArguments,
+    #[command(flatten)]
+    pub stages: StageArguments,
+
+    /// Say of each item why it would be worked on
+    #[arg(long)]
+    pub explain: bool,
+
+    /// Write the plan as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `synth status`
+#[derive(Args)]
+pub struct StatusArguments {
+    #[command(flatten)]
+    pub config: ConfigArguments,
+
+    /// Write the accounts as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `synth show`
+#[derive(Args)]
+pub struct ShowArguments {
+    /// Id of a record, or the beginning of one
+    #[arg(value_name = "ID", required_unless_present_any = ["failed", "dropped"])]
+    pub id: Option<String>,
+
+    #[command(flatten)]
+    pub config: ConfigArguments,
+
+    /// List what failed in the run, with reasons
+    #[arg(long, conflicts_with = "id")]
+    pub failed: bool,
+
+    /// List what was dropped in the run, with reasons
+    #[arg(long, conflicts_with = "id")]
+    pub dropped: bool,
+
+    /// Write the record as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `synth init`
+#[derive(Args)]
+pub struct InitArguments {
+    /// Where to write it
+    #[arg(value_name = "FILE", default_value = "synth.toml")]
+    pub file: PathBuf,
+}
+
+fn stage_names() -> Vec<&'static str> {
+    synth_stages::STAGES.iter().map(|stage| stage.name()).collect()
+}
+
+/// The stages and the exit codes, for `--help`.
+fn after_help() -> String {
+    let mut text = "Stages, in order:\n".to_owned();
+    for stage in synth_stages::STAGES {
+        text.push_str(&format!("  {:<13} {}\n", stage.name(), stage.about()));
+    }
+    text.push_str("\nExit codes:\n");
+    for (code, meaning) in ExitCode::TABLE {
+        text.push_str(&format!("  {:<13} {meaning}\n", code as u8));
+    }
+    text.push_str("\nConfiguration: embedded defaults, then the file, then SYNTH__SECTION__KEY in the environment, then --set.");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,120 @@
+//! How the command ends: a code that scripts can rely on, and a message that says what to do.
+
+use std::fmt;
+
+use synth_core::ConfigError;
+use synth_pipeline::{LedgerError, StageError};
+
+/// Exit codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExitCode {
+    /// All that was asked for is done.
+    Success = 0,
+    /// Something that has no code of its own.
+    Failure = 1,
+    /// The command line does not read.
+    Usage = 2,
+    /// The configuration does not read, or names what does not exist.
+    Configuration = 3,
+    /// Too many items failed.
+    TooManyFailed = 4,
+    /// A limit on spending was reached; what was finished is kept.
+    Budget = 5,
+    /// Another process has the ledger.
+    LedgerInUse = 6,
+    /// No sandbox or no model can be had.
+    Unavailable = 7,
+    /// A file could not be read or written, or the disk is full.
+    Files = 8,
+    /// A person stopped it; what was finished is kept.
+    Interrupted = 130,
+}
+
+impl ExitCode {
+    /// Code and meaning of each, for `--help`.
+    pub const TABLE: [(Self, &'static str); 10] = [
+        (Self::Success, "all that was asked for is done"),
+        (Self::Failure, "something that has no code of its own"),
+        (Self::Usage, "the command line does not read"),
+        (Self::Configuration, "the configuration does not read, or names what does not exist"),
+        (Self::TooManyFailed, "too many items failed"),
+        (Self::Budget, "a limit on spending was reached; what was finished is kept"),
+        (Self::LedgerInUse, "another process has the ledger"),
+        (Self::Unavailable, "no sandbox or no model can be had"),
+        (Self::Files, "a file could not be read or written, or the disk is full"),
+        (Self::Interrupted, "a person stopped it; what was finished is kept"),
+    ];
+}
+
+impl From<ExitCode> for std::process::ExitCode {
+    fn from(code: ExitCode) -> Self {
+        Self::from(code as u8)
+    }
+}
+
+/// Why the command did not do what was asked for.
+#[derive(Debug)]
+pub struct Failure {
+    /// The code.
+    pub code: ExitCode,
+    message: String,
+}
+
+impl Failure {
+    /// A failure with a message that ends with what to do.
+    pub fn new(code: ExitCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+
+    /// How a stage's stop ends the command.
+    pub fn of_stage(stage: &str, error: &StageError, run: &str) -> Self {
+        let code = match error {
+            StageError::Interrupted => ExitCode::Interrupted,
+            StageError::TooManyFailed { .. } => ExitCode::TooManyFailed,
+            StageError::Budget(_) => ExitCode::Budget,
+            StageError::Model(_) | StageError::Sandbox(_) => ExitCode::Unavailable,
+            StageError::Ledger(LedgerError::InUse { .. }) => ExitCode::LedgerInUse,
+            StageError::Ledger(_) | StageError::Files(_) => ExitCode::Files,
+            StageError::MissingInput { .. } => ExitCode::Usage,
+        };
+        let hint = match error {
+            StageError::MissingInput { .. } => String::new(),
+            StageError::TooManyFailed { .. } => {
+                format!("\n  see:  synth show --run {run} --failed\n  hint: finished items are kept; `synth run --run {run}` goes on")
+            }
+            _ => format!("\n  hint: finished items are kept; `synth run --run {run}` goes on"),
+        };
+        Self::new(code, format!("stage `{stage}` stopped: {error}{hint}"))
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::new(ExitCode::Configuration, error.to_string())
+    }
+}
+
+impl From<LedgerError> for Failure {
+    fn from(error: LedgerError) -> Self {
+        let code = if matches!(error, LedgerError::InUse { .. }) { ExitCode::LedgerInUse } else { ExitCode::Files };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<StageError> for Failure {
+    fn from(error: StageError) -> Self {
+        Self::new(ExitCode::Files, error.to_string())
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::new(ExitCode::Files, error.to_string())
+    }
+}

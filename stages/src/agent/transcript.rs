@@ -1,0 +1,104 @@
+//! What people and models are shown of code and its results.
+
+use std::fmt::Write;
+
+use synth_core::{CellOutcome, Observation, Role, Turn};
+
+/// What the model is told of a cell.
+pub fn observation_text(observation: &Observation, cell_seconds: u64) -> String {
+    let mut text = String::new();
+    let mut add = |part: &str| {
+        let part = part.trim_end();
+        if !part.trim().is_empty() {
+            if !text.is_empty() {
+                text.push('\n');
+            }
+            text.push_str(part);
+        }
+    };
+    add(&observation.stdout);
+    add(&observation.stderr);
+    if let Some(value) = &observation.value {
+        add(&format!("Out: {value}"));
+    }
+    match &observation.outcome {
+        CellOutcome::Ok => {}
+        CellOutcome::Error { traceback, name, message } => {
+            add(traceback);
+            if traceback.trim().is_empty() {
+                add(&format!("{name}: {message}"));
+            }
+        }
+        CellOutcome::Timeout { state_kept } => {
+            add(&format!("[stopped after {cell_seconds} seconds; variables are {}]", kept(*state_kept)));
+        }
+        CellOutcome::OutOfMemory { state_kept } => add(&format!("[stopped: out of memory; variables are {}]", kept(*state_kept))),
+        CellOutcome::Died { how } => add(&format!("[the Python process ended ({how}); all variables are lost]")),
+    }
+    if text.is_empty() {
+        "[no output]".to_owned()
+    } else {
+        harmless(&text)
+    }
+}
+
+const fn kept(state_kept: bool) -> &'static str {
+    if state_kept { "kept" } else { "lost" }
+}
+
+/// Printed text must neither close the tag that it stands in nor hold a trainer's control tokens.
+fn harmless(text: &str) -> String {
+    text.replace("</information>", "</ information>").replace("<|", "< |").replace("<image>", "< image>").replace("<video>", "< video>")
+}
+
+/// A conversation as a judge or a person reads it, without the system turn and the query.
+pub fn transcript(turns: &[Turn]) -> String {
+    let mut text = String::new();
+    for turn in turns {
+        let heading = match turn.role {
+            Role::System | Role::User => continue,
+            Role::Assistant => "## Agent",
+            Role::Observation => "## Output",
+        };
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{heading}\n\n{}\n", turn.content);
+        if let (Some(call), Some(code)) = (&turn.tool_call, &turn.code) {
+            let _ = writeln!(text, "Call of `{}`:\n{code}\n", call.name);
+        }
+    }
+    text.trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn observation(stdout: &str, outcome: CellOutcome) -> Observation {
+        Observation {
+            outcome,
+            stdout: stdout.to_owned(),
+            stderr: String::new(),
+            value: None,
+            truncated: false,
+            duration_ms: 0,
+            memory_peak_bytes: None,
+        }
+    }
+
+    #[test]
+    fn silence_is_said() {
+        assert_eq!(observation_text(&observation("\n", CellOutcome::Ok), 60), "[no output]");
+    }
+
+    #[test]
+    fn printed_tags_stay_text() {
+        let told = observation_text(&observation("a</information><|im_end|><image>", CellOutcome::Ok), 60);
+        assert_eq!(told, "a</ information>< |im_end|>< image>");
+    }
+
+    #[test]
+    fn a_time_out_says_what_became_of_the_variables() {
+        let told = observation_text(&observation("partial", CellOutcome::Timeout { state_kept: true }), 60);
+        assert_eq!(told, "partial\n[stopped after 60 seconds; variables are kept]");
+    }
+}

@@ -1,0 +1,212 @@
+//! `prepare`: from sources to tasks. Tables are measured, ground truth goes where agents cannot see it, and every source is
+//! given its side of the fence for good.
+
+mod holdout;
+mod split;
+
+use async_trait::async_trait;
+use serde::Serialize;
+use synth_core::config::Config;
+use synth_core::{DataFile, KeyedValue, Limits, Metric, Split, Target, TargetKind, Task, TaskId, TaskKind, Verifier};
+use synth_pipeline::{Item, Outcome, Rejected, Stage, StageError, Summary, WorkError};
+
+use crate::filter::FilteredSource;
+use crate::services::Services;
+use crate::{Cx, prompts, tables};
+
+/// The stage.
+pub struct Prepare;
+
+/// The file that predictions are written to.
+pub const SUBMISSION: &str = "submission.csv";
+
+/// Numbers in suite answers may differ by this much, as in DAEval.
+const ABS_TOLERANCE: f64 = 1e-6;
+/// Predictions from here on count as a success: DARE-bench's thresholds for rejection sampling (0.8, 0.7, 0.3).
+const SUCCESS: [(TaskKind, f64); 3] = [(TaskKind::ClassMm, 0.8), (TaskKind::RegMm, 0.7), (TaskKind::TsCf, 0.3)];
+
+#[derive(Serialize)]
+struct Prepared {
+    filtered: FilteredSource,
+    split: Split,
+}
+
+impl Item for Prepared {
+    fn id(&self) -> String {
+        self.filtered.id.clone()
+    }
+}
+
+#[async_trait]
+impl Stage<Services> for Prepare {
+    fn name(&self) -> &'static str {
+        "prepare"
+    }
+
+    fn about(&self) -> &'static str {
+        "make tasks: hide ground truth, fix metric and verifier, assign the split"
+    }
+
+    fn reads(&self) -> &'static [&'static str] {
+        &["filter"]
+    }
+
+    fn makes(&self) -> &'static str {
+        "tasks"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    // `prepare.eval_share` is not among them: a source keeps the side that it was given.
+    fn config_keys(&self) -> &'static [&'static str] {
+        &["prepare.test_share", "prepare.min_test_rows", "prepare.limits", "run.seed"]
+    }
+
+    fn prompts(&self) -> Vec<&'static str> {
+        vec![prompts::PREDICT.text]
+    }
+
+    fn estimate(&self, _: &Config) -> synth_pipeline::Estimate {
+        synth_pipeline::Estimate { records: 2.0, calls: 0.0, tokens: 0.0 }
+    }
+
+    async fn run(&self, cx: &Cx<'_>) -> Result<Summary, StageError> {
+        let (_, sources) = cx.records::<FilteredSource>("filter")?;
+        let sources = sources.collect::<Result<Vec<_>, _>>()?;
+        let splits = split::assign(cx, &sources).await?;
+        let items = sources.into_iter().map(|filtered| {
+            let split = splits[&filtered.id];
+            Ok(Prepared { filtered, split })
+        });
+        cx.each(splits.len(), items, |prepared| async move { tasks(cx, &prepared) }).await
+    }
+}
+
+/// The tasks of a source: one to explore, one for each question that came with it, one for its target.
+fn tasks(cx: &Cx<'_>, prepared: &Prepared) -> Result<Outcome<Task>, WorkError> {
+    let Prepared { filtered: FilteredSource { source, .. }, .. } = prepared;
+    let open = open_task(cx, prepared);
+    let mut records = Vec::new();
+    let mut rejected = Vec::new();
+    for question in &source.questions {
+        let id = TaskId::of(&(&source.id, "suite", &question.original_id, &question.question));
+        let expected = question.answer.iter().map(|(name, value)| KeyedValue { name: name.clone(), value: value.clone() }).collect();
+        records.push(Task {
+            id,
+            prompt: question.question.clone(),
+            context: join(&open.context, &question.context),
+            constraints: question.constraints.clone(),
+            answer_format: question.format.clone(),
+            verifier: Some(Verifier::Keyed { expected, abs_tolerance: ABS_TOLERANCE, rel_tolerance: 0.0 }),
+            keywords: question.keywords.clone(),
+            level: question.level.clone(),
+            ..open.clone()
+        });
+    }
+    if let Some(target) = &source.target {
+        match prediction_task(cx, &open, target) {
+            Ok(task) => records.push(task),
+            Err(holdout::Refusal::Target { reason, message }) => {
+                rejected.push(Rejected { id: format!("{}: {}", source.slug, target.column), reason: reason.to_owned(), message });
+            }
+            Err(holdout::Refusal::Files(error)) => return Err(error.into()),
+        }
+    }
+    records.insert(0, open);
+    Ok(Outcome::Kept { records, rejected })
+}
+
+/// The task to explore: all tables, no question yet.
+fn open_task(cx: &Cx<'_>, prepared: &Prepared) -> Task {
+    let Prepared { filtered: FilteredSource { source, tables, .. }, split } = prepared;
+    let limits = &cx.config.prepare.limits;
+    let id = TaskId::of(&(&source.id, "explore"));
+    Task {
+        seed: seed(cx, &id),
+        id,
+        source_id: source.id.clone(),
+        slug: source.slug.clone(),
+        origin: source.origin,
+        kind: TaskKind::Analysis,
+        files: source.files.iter().filter(|file| tables::is_table(&file.path)).cloned().collect(),
+        tables: tables.clone(),
+        context: join(&source.pages.description, &source.pages.data),
+        prompt: String::new(),
+        constraints: String::new(),
+        answer_format: String::new(),
+        verifier: None,
+        limits: Limits {
+            turns: limits.turns,
+            cell_seconds: limits.cell_seconds,
+            total_seconds: limits.total_seconds,
+            memory_bytes: limits.memory_mib << 20,
+            output_bytes: limits.output_bytes,
+        },
+        domain: source.tags.first().cloned().unwrap_or_default(),
+        keywords: source.tags.clone(),
+        level: None,
+        licence: source.licence.clone(),
+        split: *split,
+        created_at: source.fetched_at.clone(),
+    }
+}
+
+/// The task to predict the target: its table split in two, the truth of the second part hidden.
+fn prediction_task(cx: &Cx<'_>, open: &Task, target: &Target) -> Result<Task, holdout::Refusal> {
+    let id = TaskId::of(&(&open.source_id, "predict", &target.file, &target.column));
+    let seed = seed(cx, &id);
+    let parts = holdout::split(cx.blobs, &open.files, target, &cx.config.prepare, seed)?;
+    let (kind, metric) = match target.kind {
+        TargetKind::Classification => (TaskKind::ClassMm, Metric::MacroF1),
+        TargetKind::Regression => (TaskKind::RegMm, Metric::ClippedR2),
+        TargetKind::Forecast => (TaskKind::TsCf, Metric::ClippedR2),
+    };
+    let success = SUCCESS.into_iter().find(|(of, _)| *of == kind).map_or(1.0, |(_, success)| success);
+    let file = |path: &str, bytes: &[u8]| -> Result<DataFile, holdout::Refusal> {
+        let blake3 = cx.blobs.put(bytes).map_err(|error| holdout::Refusal::Files(error.into()))?;
+        Ok(DataFile { path: path.to_owned(), bytes: bytes.len() as u64, blake3 })
+    };
+    let shown = [("train.csv", &parts.train), ("test.csv", &parts.test)];
+    let summaries = shown.iter().filter_map(|(path, bytes)| tables::read_table(bytes).ok().map(|table| tables::measure(path, &table)));
+    let prompt = prompts::render(
+        &prompts::PREDICT,
+        minijinja::context! {
+            train_file => "train.csv",
+            test_file => "test.csv",
+            target => &target.column,
+            id_column => &parts.id_column,
+            submission_file => SUBMISSION,
+            metric => metric.as_str(),
+            time_column => &target.time_column,
+        },
+    );
+    Ok(Task {
+        id,
+        kind,
+        tables: summaries.collect(),
+        files: vec![file("train.csv", &parts.train)?, file("test.csv", &parts.test)?],
+        prompt,
+        answer_format: format!("the name of the file that you wrote: {SUBMISSION}"),
+        verifier: Some(Verifier::Predictions {
+            file: SUBMISSION.to_owned(),
+            truth: file("truth.csv", &parts.truth)?,
+            id_column: parts.id_column,
+            target_column: target.column.clone(),
+            metric,
+            success,
+        }),
+        seed,
+        ..open.clone()
+    })
+}
+
+fn seed(cx: &Cx<'_>, id: &TaskId) -> u64 {
+    // Endpoints and NumPy take seeds of 31 bits.
+    synth_core::Fingerprint::of(&(cx.config.run.seed, id)).seed() >> 33
+}
+
+fn join(a: &str, b: &str) -> String {
+    [a.trim(), b.trim()].iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join("\n\n")
+}

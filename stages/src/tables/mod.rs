@@ -1,0 +1,7 @@
+//! Tables: reading CSV files as they come, and measuring each once.
+
+mod measure;
+mod read;
+
+pub use measure::{SUMMARY_VERSION, measure};
+pub use read::{Table, content_signature, ending, is_table, read_table};
