@@ -1,6 +1,6 @@
 //! A run's folder: what people and other programs look at, written to temporary names and renamed, the manifest last.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -12,7 +12,7 @@ use synth_core::Fingerprint;
 
 use crate::each::{Entry, rejected_of};
 use crate::ledger::{Ledger, Listing, OutcomeKey, Provenance, Status};
-use crate::stage::{Mode, Services, StageCx, StageError, Summary, damaged};
+use crate::stage::{Mode, Rejected, Services, StageCx, StageError, Summary, damaged};
 use crate::Spend;
 
 /// A run by its name, and how its folders are written.
@@ -128,6 +128,8 @@ pub struct Manifest {
     pub seconds: f64,
 }
 
+/// The status of a piece that was left out of a kept item.
+const REJECTED: &str = "rejected";
 /// The reason of an item that came a second time.
 pub(crate) const REPEATED: &str = "repeated";
 
@@ -181,13 +183,22 @@ fn write_folder<S: Services>(
     fs::create_dir_all(&fresh)?;
     let mut rejected = BTreeMap::new();
     let mut parts = Vec::new();
+    // The kept outcomes that have rejected pieces, so that those without are read once only.
+    let mut with_rejected = HashSet::new();
     for (stem, wanted) in [("part", Status::Kept), ("dropped", Status::Dropped), ("failed", Status::Failed)] {
-        let rows = entries.iter().filter(|entry| entry.status == wanted || wanted == Status::Dropped).flat_map(|entry| {
+        let among_dropped = if wanted == Status::Dropped { std::mem::take(&mut with_rejected) } else { HashSet::new() };
+        let rows = entries.iter().enumerate().filter(|(place, entry)| entry.status == wanted || among_dropped.contains(place));
+        let rows = rows.flat_map(|(place, entry)| {
             if cx.cancel.is_hard() {
                 return vec![Err(StageError::Interrupted)];
             }
-            match rows_of(cx.ledger, &entry.key, wanted, &mut rejected) {
-                Ok(rows) => rows.into_iter().map(Ok).collect(),
+            match rows_of(cx.ledger, &entry.key, wanted) {
+                Ok(rows) => {
+                    if rows.has_rejected {
+                        with_rejected.insert(place);
+                    }
+                    rows.rows.into_iter().inspect(|row| count_rejected(row, &mut rejected)).map(Ok).collect()
+                }
                 Err(error) => vec![Err(error)],
             }
         });
@@ -254,46 +265,42 @@ fn repeated_row(id: &str) -> PartRow {
     }
 }
 
+struct Rows {
+    rows: Vec<PartRow>,
+    has_rejected: bool,
+}
+
 /// The rows that an outcome has in the file for `wanted`: its records, itself, or its rejected pieces among the dropped.
-fn rows_of(ledger: &Ledger, key: &OutcomeKey, wanted: Status, rejected: &mut BTreeMap<String, u64>) -> Result<Vec<PartRow>, StageError> {
-    let Some(outcome) = ledger.outcome(key)? else { return Err(damaged(ledger)) };
-    let mut rows = Vec::new();
-    if outcome.status == wanted {
-        let records = raw_records(&outcome.value);
-        if wanted == Status::Kept {
-            rows.extend(records.into_iter().map(|(id, record)| PartRow {
-                id,
-                parent: outcome.item.clone(),
-                status: wanted.as_str().to_owned(),
-                reason: None,
-                message: None,
-                record: Some(record),
-            }));
-        } else {
-            rows.push(PartRow {
-                id: outcome.item.clone(),
-                parent: outcome.item.clone(),
-                status: wanted.as_str().to_owned(),
-                reason: outcome.reason.clone(),
-                message: outcome.message.clone(),
-                record: records.into_iter().next().map(|(_, record)| record),
-            });
+fn rows_of(ledger: &Ledger, key: &OutcomeKey, wanted: Status) -> Result<Rows, StageError> {
+    let outcome = ledger.outcome(key)?.ok_or_else(|| damaged(ledger))?;
+    let row = |id: String, status: &str, reason: Option<String>, message: Option<String>, record: Option<String>| {
+        PartRow { id, parent: outcome.item.clone(), status: status.to_owned(), reason, message, record }
+    };
+    let status = outcome.status.as_str();
+    let rejected = rejected_of(&outcome.value);
+    let has_rejected = !rejected.is_empty();
+    let rows = match (outcome.status, wanted) {
+        (Status::Kept, Status::Kept) => {
+            raw_records(&outcome.value).into_iter().map(|(id, record)| row(id, status, None, None, Some(record))).collect()
         }
-    }
-    if wanted == Status::Dropped && outcome.status == Status::Kept {
-        for piece in rejected_of(&outcome.value) {
-            *rejected.entry(piece.reason.clone()).or_default() += 1;
-            rows.push(PartRow {
-                id: piece.id,
-                parent: outcome.item.clone(),
-                status: "rejected".to_owned(),
-                reason: Some(piece.reason),
-                message: Some(piece.message),
-                record: None,
-            });
+        (Status::Kept, _) => {
+            let piece = |piece: Rejected| row(piece.id, REJECTED, Some(piece.reason), Some(piece.message), None);
+            rejected.into_iter().map(piece).collect()
         }
+        _ => {
+            let record = raw_records(&outcome.value).into_iter().next().map(|(_, record)| record);
+            vec![row(outcome.item.clone(), status, outcome.reason.clone(), outcome.message.clone(), record)]
+        }
+    };
+    Ok(Rows { rows, has_rejected })
+}
+
+fn count_rejected(row: &PartRow, rejected: &mut BTreeMap<String, u64>) {
+    if row.status == REJECTED
+        && let Some(reason) = &row.reason
+    {
+        *rejected.entry(reason.clone()).or_default() += 1;
     }
-    Ok(rows)
 }
 
 /// The records of a stored value with their ids, as the JSON text that was stored.

@@ -1,7 +1,7 @@
-//! The memory across runs: outcomes, replies and pins in SQLite, durable when acknowledged.
+//! The memory across runs: outcomes, replies and pins in `SQLite`, durable when acknowledged.
 //!
 //! WAL mode with `synchronous=FULL`; one [`writer`] thread commits in groups, so that many waiting writers share one
-//! fsync; readers have a connection of their own. SQLite cuts the torn tail of a log by itself; every value carries a
+//! fsync; readers have a connection of their own. `SQLite` cuts the torn tail of a log by itself; every value carries a
 //! checksum of ours besides, and one that does not fit counts as absent.
 
 mod key;
@@ -65,7 +65,7 @@ pub enum LedgerError {
     Broken {
         /// The ledger.
         path: String,
-        /// What SQLite or the system said.
+        /// What `SQLite` or the system said.
         message: String,
     },
 }
@@ -213,6 +213,7 @@ impl Ledger {
     }
 
     /// How the item under `key` ended, without its records: status, reason, whether to try again, how many records.
+    #[expect(clippy::type_complexity, reason = "it is destructured where it is called")]
     pub fn status(&self, key: &OutcomeKey) -> Result<Option<(Status, Option<String>, bool, u64)>, LedgerError> {
         let settled = self.settled(key)?;
         Ok(settled.map(|Settled { status, reason, spurious, records, .. }| (status, reason, spurious, records)))
@@ -483,6 +484,7 @@ fn read_connection(path: &Path) -> Result<Connection, LedgerError> {
     // WAL readers need to write the shared-memory file, so the connection is not opened read-only; it never writes a row.
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)
         .map_err(|error| sqlite_error(path, &error))?;
+    connection.pragma_update(None, "cache_size", -16_000).map_err(|error| sqlite_error(path, &error))?;
     connection.pragma_update(None, "query_only", true).map_err(|error| sqlite_error(path, &error))?;
     connection.busy_timeout(std::time::Duration::from_secs(10)).map_err(|error| sqlite_error(path, &error))?;
     connection.set_prepared_statement_cache_capacity(32);

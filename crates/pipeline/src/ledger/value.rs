@@ -3,13 +3,15 @@
 use std::cell::RefCell;
 use std::io;
 
-use zstd::bulk::Compressor;
+use zstd::bulk::{Compressor, Decompressor};
+use zstd::zstd_safe;
 
 const CHECKSUM: usize = 8;
 
 thread_local! {
-    /// Making a compressor costs more than compressing a small value with it.
+    // Making one of these costs more than putting a small value through it.
     static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
+    static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
 }
 
 pub(super) fn pack(value: &[u8]) -> io::Result<Vec<u8>> {
@@ -33,7 +35,14 @@ pub(super) fn unpack(stored: &[u8]) -> Option<Vec<u8>> {
         tracing::warn!("a value in the ledger does not fit its checksum; it is worked out again");
         return None;
     }
-    zstd::stream::decode_all(packed).ok()
+    let length = zstd_safe::get_frame_content_size(packed).ok()??;
+    DECOMPRESSOR.with_borrow_mut(|decompressor| {
+        let decompressor = match decompressor {
+            Some(decompressor) => decompressor,
+            None => decompressor.insert(Decompressor::new().ok()?),
+        };
+        decompressor.decompress(packed, length as usize).ok()
+    })
 }
 
 /// The checksum that a packed value begins with.
