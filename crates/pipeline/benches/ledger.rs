@@ -1,7 +1,8 @@
 //! How fast the ledger is, beside what the disk can do: `cargo bench -p synth-pipeline [-- ITEMS]`.
 //!
 //! All of it happens in a temporary folder under `TMPDIR`; put that on the disk in question, for a memory file system
-//! syncs for nothing.
+//! syncs for nothing. A ledger can be faster than the plain file: its log is written over in place once it has grown, which
+//! spares the file system a commit of its own at each sync.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -19,31 +20,52 @@ const TIME: Duration = Duration::from_secs(4);
 type Measured<T> = Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> Measured<()> {
-    let items = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(1_000_000);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let items = std::env::args()
+        .skip(1)
+        .find_map(|argument| argument.parse().ok())
+        .unwrap_or(1_000_000);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     let folder = tempfile::tempdir()?;
 
     let mut rows = Vec::new();
-    let mut baseline = Vec::new();
+    let mut syncs = 0.0_f64;
     for batch in [1, 64] {
-        baseline.push(append_and_sync(folder.path(), batch)?);
+        // Before and after, the better of the two: shared disks have moods.
+        let before = append_and_sync(folder.path(), batch)?;
+        let rate = runtime.block_on(puts(&folder.path().join(format!("puts-{batch}")), batch))?;
+        let plain = before.max(append_and_sync(folder.path(), batch)?);
+        syncs = syncs.max(plain / batch as f64);
+        rows.push((
+            format!("plain append + fsync, batch {batch}"),
+            plain,
+            String::new(),
+        ));
+        let note = format!("{:.0} % of the plain file", 100.0 * rate / plain);
+        rows.push((format!("memo put, {batch} at once"), rate, note));
     }
-    let syncs = baseline[0];
-    rows.push(("plain append + fsync, batch 1".to_owned(), baseline[0], String::new()));
-    rows.push(("plain append + fsync, batch 64".to_owned(), baseline[1], String::new()));
-    for (writers, baseline) in [(1, baseline[0]), (64, baseline[1])] {
-        let rate = runtime.block_on(puts(&folder.path().join(format!("puts-{writers}")), writers))?;
-        rows.push((format!("memo put, {writers} writers"), rate, format!("{:.0} % of the plain file", 100.0 * rate / baseline)));
-    }
-    for (name, worked) in [("outcomes through `each`", items as u64), ("the same, settled, after reopening", 0)] {
-        let (summary, took) = runtime.block_on(synthetic::pass(&folder.path().join("each"), items))?;
+    for (name, worked) in [
+        ("outcomes through `each`", items as u64),
+        ("the same, settled, after reopening", 0),
+    ] {
+        let (summary, took) =
+            runtime.block_on(synthetic::pass(&folder.path().join("each"), items))?;
         assert_eq!((summary.read, summary.worked), (items as u64, worked));
-        let note = format!("{items} in {:.1} s, peak memory {} MB", took.as_secs_f64(), synthetic::peak_memory() >> 20);
+        let note = format!(
+            "{items} in {:.1} s, peak memory {} MB",
+            took.as_secs_f64(),
+            synthetic::peak_memory() >> 20
+        );
         rows.push((name.to_owned(), items as f64 / took.as_secs_f64(), note));
     }
 
     let mut output = io::stdout();
-    writeln!(output, "values of {VALUE} bytes; one fsync takes {:.2} ms here, so a writer alone does at most {syncs:.0}/s", 1e3 / syncs)?;
+    writeln!(
+        output,
+        "values of {VALUE} bytes; the disk does about {syncs:.0} fsyncs/s, {:.2} ms each",
+        1e3 / syncs
+    )?;
     for (name, rate, note) in rows {
         writeln!(output, "{name:<36} {rate:>10.0} /s   {note}")?;
     }
@@ -57,7 +79,9 @@ fn value(n: u64) -> Vec<u8> {
     hasher.update(&n.to_le_bytes());
     hasher.finalize_xof().fill(&mut bytes);
     // Letters, so that zstd finds something to do and about half of it to save.
-    bytes.iter_mut().for_each(|byte| *byte = b'a' + *byte % 16);
+    for byte in &mut bytes {
+        *byte = b'a' + *byte % 16;
+    }
     bytes
 }
 

@@ -18,7 +18,9 @@ impl Blobs {
     /// The store in `root`, which is made if it is not there.
     pub fn open(root: &Path) -> io::Result<Self> {
         fs::create_dir_all(root)?;
-        Ok(Self { root: root.canonicalize()? })
+        Ok(Self {
+            root: root.canonicalize()?,
+        })
     }
 
     /// Where the value with this hash lies, if it lies anywhere.
@@ -70,7 +72,10 @@ impl Blobs {
         if Fingerprint::of_bytes(&bytes) != hash {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
-                format!("`{}` no longer holds what its name says; delete it and run again", path.display()),
+                format!(
+                    "`{}` no longer holds what its name says; delete it and run again",
+                    path.display()
+                ),
             ));
         }
         Ok(bytes)
@@ -88,7 +93,9 @@ fn is_whole(path: &Path, bytes: u64) -> bool {
 
 fn settle(file: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
     file.as_file().sync_all()?;
-    let folder = path.parent().expect("every value lies in a folder under the root");
+    let folder = path
+        .parent()
+        .expect("every value lies in a folder under the root");
     let is_new = !folder.exists();
     fs::create_dir_all(folder)?;
     file.persist(path)?;
@@ -134,7 +141,10 @@ mod tests {
         let blobs = Blobs::open(folder.path())?;
         let hash = blobs.put(b"whole")?;
         fs::write(blobs.path(hash), b"whale")?;
-        assert_eq!(blobs.read(hash).map_err(|error| error.kind()), Err(io::ErrorKind::InvalidData));
+        assert_eq!(
+            blobs.read(hash).map_err(|error| error.kind()),
+            Err(io::ErrorKind::InvalidData)
+        );
         Ok(())
     }
 }

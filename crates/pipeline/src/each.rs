@@ -6,7 +6,7 @@
 //! An item is first *working*, of which there are never more than `jobs.items`, then *storing*: waiting for the disk in the
 //! company of others, which share one commit, while its place among the working has gone to the next item.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
@@ -17,7 +17,9 @@ use futures::{FutureExt, StreamExt};
 use synth_core::{FailureKind, RecordError};
 
 use crate::ledger::{Basis, Digest, OutcomeKey, Settled, Status, StoredOutcome};
-use crate::stage::{Item, Mode, Outcome, Record, Rejected, Services, StageCx, StageError, Summary, Value, WorkError};
+use crate::stage::{
+    Item, Mode, Outcome, Record, Rejected, Services, StageCx, StageError, Summary, Value, WorkError,
+};
 use crate::{Event, Spend, run};
 
 /// Failures up to this number never stop a stage: on few items a share says little.
@@ -52,7 +54,10 @@ where
     let before = cx.services.spend();
     let limit = cx.limit.unwrap_or(usize::MAX);
     let total = total.min(limit);
-    cx.observer.on(&Event::StageStarted { stage: cx.stage, total: total as u64 });
+    cx.observer.on(&Event::StageStarted {
+        stage: cx.stage,
+        total: total as u64,
+    });
 
     let mut account = Account::new(cx, total);
     // What is limited is what is read, not what was announced: a wrong total must not lose an item.
@@ -66,15 +71,25 @@ where
 
     loop {
         if stopping.is_none() {
-            stopping = if cx.cancel.is_soft() { Some(StageError::Interrupted) } else { account.too_many_failed(cx) };
+            stopping = if cx.cancel.is_soft() {
+                Some(StageError::Interrupted)
+            } else {
+                account.too_many_failed(cx)
+            };
         }
         // Take a new item while there is room and no reason to stop.
-        let room = stopping.is_none() && !exhausted && working.len() < jobs && storing.len() < STORING;
+        let room =
+            stopping.is_none() && !exhausted && working.len() < jobs && storing.len() < STORING;
         if room {
             match account.take(cx, &mut items) {
                 Ok(Taken::Settled) if account.summary.read.is_multiple_of(STRIDE) => {}
                 Ok(Taken::Settled) => continue,
-                Ok(Taken::Open { item, place, id, basis }) => {
+                Ok(Taken::Open {
+                    item,
+                    place,
+                    id,
+                    basis,
+                }) => {
                     let outcome = AssertUnwindSafe(work(item)).catch_unwind();
                     working.push(async move { (place, id, basis, outcome.await) });
                     continue;
@@ -123,13 +138,24 @@ where
         return Err(error);
     }
 
-    let Account { mut summary, entries, repeated, .. } = account;
+    let Account {
+        mut summary,
+        entries,
+        repeated,
+        ..
+    } = account;
     summary.stage = cx.stage.to_owned();
     summary.seconds = started.elapsed().as_secs_f64();
     summary.spend = cx.services.spend() - before;
-    assert!(summary.is_balanced(), "stage `{}` lost an item: {summary:?}", cx.stage);
+    assert!(
+        summary.is_balanced(),
+        "stage `{}` lost an item: {summary:?}",
+        cx.stage
+    );
     run::publish(cx, &entries, &repeated, &mut summary).await?;
-    cx.observer.on(&Event::StageFinished { summary: summary.clone() });
+    cx.observer.on(&Event::StageFinished {
+        summary: summary.clone(),
+    });
     Ok(summary)
 }
 
@@ -141,7 +167,12 @@ fn jobs<S>(cx: &StageCx<'_, S>) -> usize {
 }
 
 fn basis<S>(cx: &StageCx<'_, S>, item: &impl Item) -> Basis {
-    Basis { version: cx.version, config: cx.config_fingerprint, prompts: cx.prompts_fingerprint, content: item.content() }
+    Basis {
+        version: cx.version,
+        config: cx.config_fingerprint,
+        prompts: cx.prompts_fingerprint,
+        content: item.content(),
+    }
 }
 
 /// The item's outcome if there is one and it is final: spurious failures are tried again.
@@ -152,7 +183,12 @@ fn settled<S>(cx: &StageCx<'_, S>, key: &OutcomeKey) -> Result<Option<Settled>, 
     Ok(cx.ledger.settled(key)?.filter(|settled| !settled.spurious))
 }
 
-fn explain<S>(cx: &StageCx<'_, S>, id: &str, key: &OutcomeKey, basis: &Basis) -> Result<(), StageError> {
+fn explain<S>(
+    cx: &StageCx<'_, S>,
+    id: &str,
+    key: &OutcomeKey,
+    basis: &Basis,
+) -> Result<(), StageError> {
     if !cx.explain {
         return Ok(());
     }
@@ -161,33 +197,76 @@ fn explain<S>(cx: &StageCx<'_, S>, id: &str, key: &OutcomeKey, basis: &Basis) ->
     } else if let Some((_, reason, _, _)) = cx.ledger.status(key)? {
         format!("failed before: {}", reason.unwrap_or_default())
     } else {
-        cx.ledger.latest_basis(key)?.map_or("new".to_owned(), |earlier| basis.changed_since(&earlier))
+        cx.ledger
+            .latest_basis(key)?
+            .map_or("new".to_owned(), |earlier| basis.changed_since(&earlier))
     };
-    cx.observer.on(&Event::Explained { stage: cx.stage, id: id.to_owned(), why });
+    cx.observer.on(&Event::Explained {
+        stage: cx.stage,
+        id: id.to_owned(),
+        why,
+    });
     Ok(())
 }
 
 /// A bug that one item brings to light is that item's failure; the next run, with a better program, tries again.
 fn panicked() -> RecordError {
-    RecordError::spurious(FailureKind::Data, "panicked", "its work panicked, which is a bug of `synth`; the log says where")
+    RecordError::spurious(
+        FailureKind::Data,
+        "panicked",
+        "its work panicked, which is a bug of `synth`; the log says where",
+    )
 }
 
-/// An outcome as it is stored, and how many records count.
+/// An outcome as it is stored.
 fn ended<R: Record>(outcome: Result<Outcome<R>, WorkError>) -> StoredOutcome {
     let (status, reason, message, spurious, records, rejected) = match outcome {
-        Ok(Outcome::Kept { records, rejected }) => (Status::Kept, None, None, false, records, rejected),
-        Ok(Outcome::Dropped { reason, message, record }) => {
-            (Status::Dropped, Some(reason), Some(message), false, record.into_iter().collect(), Vec::new())
+        Ok(Outcome::Kept { records, rejected }) => {
+            (Status::Kept, None, None, false, records, rejected)
         }
-        Err(WorkError::Record(error)) => {
-            (Status::Failed, Some(error.reason), Some(error.message), error.is_spurious, Vec::new(), Vec::new())
-        }
+        Ok(Outcome::Dropped {
+            reason,
+            message,
+            record,
+        }) => (
+            Status::Dropped,
+            Some(reason),
+            Some(message),
+            false,
+            record.into_iter().collect(),
+            Vec::new(),
+        ),
+        Err(WorkError::Record(error)) => (
+            Status::Failed,
+            Some(error.reason),
+            Some(error.message),
+            error.is_spurious,
+            Vec::new(),
+            Vec::new(),
+        ),
         Err(WorkError::Stage(_)) => unreachable!("a stage error is nobody's outcome"),
     };
     let ids: Vec<String> = records.iter().map(Record::id).collect();
-    let made = if status == Status::Kept { ids.clone() } else { Vec::new() };
-    let value = serde_json::to_vec(&Value { ids, records, rejected }).expect("records serialise to JSON: their keys are strings");
-    StoredOutcome { item: String::new(), status, reason, message, spurious, made, value }
+    let made = if status == Status::Kept {
+        ids.clone()
+    } else {
+        Vec::new()
+    };
+    let value = serde_json::to_vec(&Value {
+        ids,
+        records,
+        rejected,
+    })
+    .expect("records serialise to JSON: their keys are strings");
+    StoredOutcome {
+        item: String::new(),
+        status,
+        reason,
+        message,
+        spurious,
+        made,
+        value,
+    }
 }
 
 /// Writes down how an item ended.
@@ -200,9 +279,20 @@ async fn store<S>(
     mut outcome: StoredOutcome,
 ) -> Result<Stored, StageError> {
     outcome.item.clone_from(&id);
-    let (status, reason, records) = (outcome.status, outcome.reason.clone(), outcome.made.len() as u64);
+    let (status, reason, records) = (
+        outcome.status,
+        outcome.reason.clone(),
+        outcome.made.len() as u64,
+    );
     let digest = cx.ledger.store(key, cx.stage, basis, outcome).await?;
-    Ok(Stored { place, id, status, reason, records, digest })
+    Ok(Stored {
+        place,
+        id,
+        status,
+        reason,
+        records,
+        digest,
+    })
 }
 
 struct Stored {
@@ -221,7 +311,12 @@ enum Taken<I> {
     /// It is accounted for.
     Settled,
     /// It is to be worked on.
-    Open { item: I, place: usize, id: String, basis: Basis },
+    Open {
+        item: I,
+        place: usize,
+        id: String,
+        basis: Basis,
+    },
 }
 
 /// The counting, and telling whoever watches.
@@ -243,10 +338,12 @@ struct Account {
 
 impl Account {
     fn new<S: Services>(cx: &StageCx<'_, S>, total: usize) -> Self {
+        // A total is somebody's word: room is made for it within reason.
+        let room = total.min(1 << 20);
         Self {
             summary: Summary::default(),
-            entries: Vec::with_capacity(total),
-            places: HashMap::with_capacity(total),
+            entries: Vec::with_capacity(room),
+            places: HashMap::with_capacity(room),
             repeated: Vec::new(),
             total,
             storing: 0,
@@ -263,20 +360,40 @@ impl Account {
         cx: &StageCx<'_, S>,
         items: &mut impl Iterator<Item = Result<I, StageError>>,
     ) -> Result<Taken<I>, StageError> {
-        let Some(item) = items.next().transpose()? else { return Ok(Taken::Nothing) };
+        let Some(item) = items.next().transpose()? else {
+            return Ok(Taken::Nothing);
+        };
         let (id, basis) = (item.id(), basis(cx, &item));
         let key = OutcomeKey::new(cx.stage, &id, &basis);
         if self.is_repeated(&key) {
             self.repeated.push(id.clone());
-            self.count(cx, id, Status::Dropped, Some(run::REPEATED.to_owned()), 0, true);
+            self.count(
+                cx,
+                id,
+                Status::Dropped,
+                Some(run::REPEATED.to_owned()),
+                0,
+                true,
+            );
             return Ok(Taken::Settled);
         }
-        if let Some(Settled { status, reason, records, digest, .. }) = settled(cx, &key)? {
+        if let Some(Settled {
+            status,
+            reason,
+            records,
+            digest,
+            ..
+        }) = settled(cx, &key)?
+        {
             if status == Status::Failed && self.first_failure.is_none() {
                 let message = cx.ledger.outcome(&key)?.and_then(|outcome| outcome.message);
                 self.note_failure(&id, message.as_deref());
             }
-            self.enter(Entry { key, digest, status });
+            self.enter(Entry {
+                key,
+                digest,
+                status,
+            });
             self.count(cx, id, status, reason, records, true);
             return Ok(Taken::Settled);
         }
@@ -288,17 +405,30 @@ impl Account {
         }
         let place = self.entries.len();
         // Digest and status follow when the work is stored.
-        self.enter(Entry { key, digest: Digest::default(), status: Status::Failed });
-        Ok(Taken::Open { item, place, id, basis })
+        self.enter(Entry {
+            key,
+            digest: Digest::default(),
+            status: Status::Failed,
+        });
+        Ok(Taken::Open {
+            item,
+            place,
+            id,
+            basis,
+        })
     }
 
     fn is_repeated(&self, key: &OutcomeKey) -> bool {
-        let place = self.places.get(&key.short()).and_then(|place| self.entries.get(*place as usize));
+        let place = self
+            .places
+            .get(&key.short())
+            .and_then(|place| self.entries.get(*place as usize));
         place.is_some_and(|entry| entry.key == *key)
     }
 
     fn enter(&mut self, entry: Entry) {
-        self.places.insert(entry.key.short(), self.entries.len() as u32);
+        self.places
+            .insert(entry.key.short(), self.entries.len() as u32);
         self.entries.push(entry);
     }
 
@@ -311,11 +441,19 @@ impl Account {
     }
 
     fn note_failure(&mut self, id: &str, message: Option<&str>) {
-        self.first_failure.get_or_insert_with(|| format!("`{id}`: {}", message.unwrap_or("no reason given")));
+        self.first_failure
+            .get_or_insert_with(|| format!("`{id}`: {}", message.unwrap_or("no reason given")));
     }
 
     fn worked<S: Services>(&mut self, cx: &StageCx<'_, S>, stored: Stored) {
-        let Stored { place, id, status, reason, records, digest } = stored;
+        let Stored {
+            place,
+            id,
+            status,
+            reason,
+            records,
+            digest,
+        } = stored;
         self.storing -= 1;
         self.storing_failed -= u64::from(status == Status::Failed);
         self.summary.worked += 1;
@@ -325,29 +463,59 @@ impl Account {
         self.count(cx, id, status, reason, records, false);
     }
 
-    fn count<S: Services>(&mut self, cx: &StageCx<'_, S>, id: String, status: Status, reason: Option<String>, records: u64, earlier: bool) {
+    fn count<S: Services>(
+        &mut self,
+        cx: &StageCx<'_, S>,
+        id: String,
+        status: Status,
+        reason: Option<String>,
+        records: u64,
+        earlier: bool,
+    ) {
         self.summary.read += 1;
         self.summary.records += records;
-        let counts = match status {
-            Status::Kept => None,
-            Status::Dropped => Some(&mut self.summary.dropped),
-            Status::Failed => Some(&mut self.summary.failed),
+        let count_in = |counts: &mut BTreeMap<String, u64>| {
+            *counts
+                .entry(reason.clone().unwrap_or_else(|| "unknown".to_owned()))
+                .or_default() += 1;
         };
-        match counts {
-            None => self.summary.kept += 1,
-            Some(counts) => *counts.entry(reason.clone().unwrap_or_else(|| "unknown".to_owned())).or_default() += 1,
+        match status {
+            Status::Kept => self.summary.kept += 1,
+            Status::Dropped => count_in(&mut self.summary.dropped),
+            Status::Failed => count_in(&mut self.summary.failed),
         }
-        cx.observer.on(&Event::ItemSettled { stage: cx.stage, id, status: status.as_str(), reason, earlier, spend: self.spend });
+        cx.observer.on(&Event::ItemSettled {
+            stage: cx.stage,
+            id,
+            status: status.as_str(),
+            reason,
+            earlier,
+            spend: self.spend,
+        });
     }
 
     /// Counts failures of earlier runs too: a stage that stopped for them stops again until something changes.
     fn too_many_failed<S>(&self, cx: &StageCx<'_, S>) -> Option<StageError> {
-        let failed = self.storing_failed + if self.summary.failed.is_empty() { 0 } else { self.summary.failed_total() };
+        let failed = self.storing_failed
+            + if self.summary.failed.is_empty() {
+                0
+            } else {
+                self.summary.failed_total()
+            };
         let read = self.storing + self.summary.read;
         let total = read.max(self.total as u64);
-        let too_many = failed > FAILURES_ALWAYS_ALLOWED && failed as f64 > self.max_failed * total as f64;
-        let first = || self.first_failure.clone().unwrap_or_else(|| format!("see `synth show --run {} --failed`", cx.run.name));
-        too_many.then(|| StageError::TooManyFailed { failed, read, first: first() })
+        let too_many =
+            failed > FAILURES_ALWAYS_ALLOWED && failed as f64 > self.max_failed * total as f64;
+        let first = || {
+            self.first_failure
+                .clone()
+                .unwrap_or_else(|| format!("see `synth show --run {} --failed`", cx.run.name))
+        };
+        too_many.then(|| StageError::TooManyFailed {
+            failed,
+            read,
+            first: first(),
+        })
     }
 }
 
@@ -357,5 +525,7 @@ pub(crate) fn rejected_of(value: &[u8]) -> Vec<Rejected> {
     struct Pieces {
         rejected: Vec<Rejected>,
     }
-    serde_json::from_slice::<Pieces>(value).map(|pieces| pieces.rejected).unwrap_or_default()
+    serde_json::from_slice::<Pieces>(value)
+        .map(|pieces| pieces.rejected)
+        .unwrap_or_default()
 }

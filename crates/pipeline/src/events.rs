@@ -29,7 +29,9 @@ impl std::ops::Sub for Spend {
             calls: self.calls.saturating_sub(before.calls),
             cached: self.cached.saturating_sub(before.cached),
             prompt_tokens: self.prompt_tokens.saturating_sub(before.prompt_tokens),
-            completion_tokens: self.completion_tokens.saturating_sub(before.completion_tokens),
+            completion_tokens: self
+                .completion_tokens
+                .saturating_sub(before.completion_tokens),
             usd: self.usd - before.usd,
             sandboxes: self.sandboxes.saturating_sub(before.sandboxes),
         }

@@ -22,4 +22,7 @@ pub use ledger::{Ledger, LedgerError};
 pub use records::judgement_id;
 pub use run::{Counts, Manifest, PartFormat, PartRow, Run, WrittenPart};
 pub use runner::{Invocation, Outcomes, run_stages};
-pub use stage::{Estimate, Index, Item, Mode, Outcome, Record, Rejected, Services, Stage, StageCx, StageError, Summary, WorkError};
+pub use stage::{
+    Estimate, Index, Item, Mode, Outcome, Record, Rejected, Services, Stage, StageCx, StageError,
+    Summary, WorkError,
+};

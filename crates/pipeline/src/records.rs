@@ -18,7 +18,11 @@ named_by_id!(Source, Task, Query, Trajectory);
 
 /// What stands behind the prefix of a trajectory's id.
 fn of_trajectory(prefix: &str, id: &synth_core::TrajectoryId) -> String {
-    format!("{prefix}{}", id.as_str().trim_start_matches(synth_core::TrajectoryId::PREFIX))
+    format!(
+        "{prefix}{}",
+        id.as_str()
+            .trim_start_matches(synth_core::TrajectoryId::PREFIX)
+    )
 }
 
 /// The id of the judgement of a trajectory.

@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use synth_core::Fingerprint;
 
+use crate::Spend;
 use crate::each::{Entry, rejected_of};
 use crate::ledger::{Ledger, Listing, OutcomeKey, Provenance, Status};
 use crate::stage::{Mode, Rejected, Services, StageCx, StageError, Summary, damaged};
-use crate::Spend;
 
 /// A run by its name, and how its folders are written.
 pub struct Run {
@@ -30,15 +30,24 @@ pub struct Run {
 impl Run {
     /// The folder of a stage, `<nn>-<stage>`.
     pub fn stage_folder(&self, stage: &str) -> PathBuf {
-        let place = self.stages.iter().position(|name| *name == stage).map_or(0, |place| place + 1);
+        let place = self
+            .stages
+            .iter()
+            .position(|name| *name == stage)
+            .map_or(0, |place| place + 1);
         self.folder.join(format!("{place:02}-{stage}"))
     }
 
     /// Whether the folder of a stage shows what the stage made of what the folders of the stages it read show now.
     pub fn is_current(&self, stage: &str) -> bool {
         self.manifest(stage).is_some_and(|manifest| {
-            let unchanged = |input: &str, view| self.manifest(input).is_some_and(|now| now.view == view) && self.is_current(input);
-            manifest.inputs.iter().all(|(input, view)| unchanged(input, *view))
+            let unchanged = |input: &str, view| {
+                self.manifest(input).is_some_and(|now| now.view == view) && self.is_current(input)
+            };
+            manifest
+                .inputs
+                .iter()
+                .all(|(input, view)| unchanged(input, *view))
         })
     }
 
@@ -82,7 +91,12 @@ pub struct WrittenPart {
 /// Who writes part files.
 pub trait PartFormat: Send + Sync {
     /// Writes rows to one or more files named after `stem` in `folder`.
-    fn write(&self, folder: &Path, stem: &str, rows: &mut dyn Iterator<Item = Result<PartRow, StageError>>) -> Result<Vec<WrittenPart>, StageError>;
+    fn write(
+        &self,
+        folder: &Path,
+        stem: &str,
+        rows: &mut dyn Iterator<Item = Result<PartRow, StageError>>,
+    ) -> Result<Vec<WrittenPart>, StageError>;
 }
 
 /// A stage's account: read = kept + dropped + failed.
@@ -141,14 +155,25 @@ pub(crate) async fn publish<S: Services>(
     repeated: &[String],
     summary: &mut Summary,
 ) -> Result<(), StageError> {
-    let listing = Listing { records: summary.records, keys: entries.iter().map(|entry| entry.key).collect() };
+    let listing = Listing {
+        records: summary.records,
+        keys: entries.iter().map(|entry| entry.key).collect(),
+    };
     if cx.mode == Mode::Plan {
-        cx.planned.lock().expect("no holder panics").insert(cx.stage, listing);
+        cx.planned
+            .lock()
+            .expect("no holder panics")
+            .insert(cx.stage, listing);
         return Ok(());
     }
     let inputs = cx.inputs.lock().expect("no holder panics").clone();
-    let provenance = Provenance { view: view(entries, repeated), inputs };
-    cx.ledger.list(&cx.run.name, cx.stage, &listing, &provenance).await?;
+    let provenance = Provenance {
+        view: view(entries, repeated),
+        inputs,
+    };
+    cx.ledger
+        .list(&cx.run.name, cx.stage, &listing, &provenance)
+        .await?;
     drop(listing);
     write_folder(cx, entries, repeated, provenance, summary)
 }
@@ -162,17 +187,31 @@ fn write_folder<S: Services>(
 ) -> Result<(), StageError> {
     let folder = cx.run.stage_folder(cx.stage);
     let before = cx.run.manifest(cx.stage);
-    let (spend, seconds) = before.as_ref().map_or((summary.spend, summary.seconds), |before| {
-        (add(summary.spend, before.spend), summary.seconds + before.seconds)
-    });
+    let (spend, seconds) = before
+        .as_ref()
+        .map_or((summary.spend, summary.seconds), |before| {
+            (
+                add(summary.spend, before.spend),
+                summary.seconds + before.seconds,
+            )
+        });
     if let Some(before) = before
         && before.view == provenance.view
         && before.synth == env!("CARGO_PKG_VERSION")
-        && before.parts.iter().all(|part| fs::metadata(folder.join(&part.path)).is_ok_and(|found| found.len() == part.bytes))
+        && before.parts.iter().all(|part| {
+            fs::metadata(folder.join(&part.path)).is_ok_and(|found| found.len() == part.bytes)
+        })
     {
         summary.rejected.clone_from(&before.counts.rejected);
-        if summary.worked > 0 || before.inputs != provenance.inputs || before.version != cx.version {
-            let manifest = Manifest { inputs: provenance.inputs, version: cx.version, spend, seconds, ..before };
+        if summary.worked > 0 || before.inputs != provenance.inputs || before.version != cx.version
+        {
+            let manifest = Manifest {
+                inputs: provenance.inputs,
+                version: cx.version,
+                spend,
+                seconds,
+                ..before
+            };
             write_manifest(&folder, &manifest)?;
         }
         return Ok(());
@@ -185,9 +224,20 @@ fn write_folder<S: Services>(
     let mut parts = Vec::new();
     // The kept outcomes that have rejected pieces, so that those without are read once only.
     let mut with_rejected = HashSet::new();
-    for (stem, wanted) in [("part", Status::Kept), ("dropped", Status::Dropped), ("failed", Status::Failed)] {
-        let among_dropped = if wanted == Status::Dropped { std::mem::take(&mut with_rejected) } else { HashSet::new() };
-        let rows = entries.iter().enumerate().filter(|(place, entry)| entry.status == wanted || among_dropped.contains(place));
+    for (stem, wanted) in [
+        ("part", Status::Kept),
+        ("dropped", Status::Dropped),
+        ("failed", Status::Failed),
+    ] {
+        let among_dropped = if wanted == Status::Dropped {
+            std::mem::take(&mut with_rejected)
+        } else {
+            HashSet::new()
+        };
+        let rows = entries
+            .iter()
+            .enumerate()
+            .filter(|(place, entry)| entry.status == wanted || among_dropped.contains(place));
         let rows = rows.flat_map(|(place, entry)| {
             if cx.cancel.is_hard() {
                 return vec![Err(StageError::Interrupted)];
@@ -197,12 +247,19 @@ fn write_folder<S: Services>(
                     if rows.has_rejected {
                         with_rejected.insert(place);
                     }
-                    rows.rows.into_iter().inspect(|row| count_rejected(row, &mut rejected)).map(Ok).collect()
+                    rows.rows
+                        .into_iter()
+                        .inspect(|row| count_rejected(row, &mut rejected))
+                        .map(Ok)
+                        .collect()
                 }
                 Err(error) => vec![Err(error)],
             }
         });
-        let again = repeated.iter().filter(|_| wanted == Status::Dropped).map(|id| Ok(repeated_row(id)));
+        let again = repeated
+            .iter()
+            .filter(|_| wanted == Status::Dropped)
+            .map(|id| Ok(repeated_row(id)));
         parts.extend(cx.run.format.write(&fresh, stem, &mut rows.chain(again))?);
     }
     summary.rejected = rejected;
@@ -238,7 +295,10 @@ fn write_folder<S: Services>(
 }
 
 fn write_manifest(folder: &Path, manifest: &Manifest) -> io::Result<()> {
-    write_atomically(&folder.join("manifest.json"), &serde_json::to_vec_pretty(manifest).map_err(io::Error::from)?)
+    write_atomically(
+        &folder.join("manifest.json"),
+        &serde_json::to_vec_pretty(manifest).map_err(io::Error::from)?,
+    )
 }
 
 /// The fingerprint of what the outcomes say, in their order, and of the items that came twice.
@@ -273,23 +333,52 @@ struct Rows {
 /// The rows that an outcome has in the file for `wanted`: its records, itself, or its rejected pieces among the dropped.
 fn rows_of(ledger: &Ledger, key: &OutcomeKey, wanted: Status) -> Result<Rows, StageError> {
     let outcome = ledger.outcome(key)?.ok_or_else(|| damaged(ledger))?;
-    let row = |id: String, status: &str, reason: Option<String>, message: Option<String>, record: Option<String>| {
-        PartRow { id, parent: outcome.item.clone(), status: status.to_owned(), reason, message, record }
+    let row = |id: String,
+               status: &str,
+               reason: Option<String>,
+               message: Option<String>,
+               record: Option<String>| {
+        PartRow {
+            id,
+            parent: outcome.item.clone(),
+            status: status.to_owned(),
+            reason,
+            message,
+            record,
+        }
     };
     let status = outcome.status.as_str();
     let rejected = rejected_of(&outcome.value);
     let has_rejected = !rejected.is_empty();
     let rows = match (outcome.status, wanted) {
-        (Status::Kept, Status::Kept) => {
-            raw_records(&outcome.value).into_iter().map(|(id, record)| row(id, status, None, None, Some(record))).collect()
-        }
+        (Status::Kept, Status::Kept) => raw_records(&outcome.value)
+            .into_iter()
+            .map(|(id, record)| row(id, status, None, None, Some(record)))
+            .collect(),
         (Status::Kept, _) => {
-            let piece = |piece: Rejected| row(piece.id, REJECTED, Some(piece.reason), Some(piece.message), None);
+            let piece = |piece: Rejected| {
+                row(
+                    piece.id,
+                    REJECTED,
+                    Some(piece.reason),
+                    Some(piece.message),
+                    None,
+                )
+            };
             rejected.into_iter().map(piece).collect()
         }
         _ => {
-            let record = raw_records(&outcome.value).into_iter().next().map(|(_, record)| record);
-            vec![row(outcome.item.clone(), status, outcome.reason.clone(), outcome.message.clone(), record)]
+            let record = raw_records(&outcome.value)
+                .into_iter()
+                .next()
+                .map(|(_, record)| record);
+            vec![row(
+                outcome.item.clone(),
+                status,
+                outcome.reason.clone(),
+                outcome.message.clone(),
+                record,
+            )]
         }
     };
     Ok(Rows { rows, has_rejected })
@@ -311,8 +400,17 @@ pub fn raw_records(value: &[u8]) -> Vec<(String, String)> {
         #[serde(borrow)]
         records: Vec<&'a RawValue>,
     }
-    let Ok(raw) = serde_json::from_slice::<Raw>(value) else { return Vec::new() };
-    raw.ids.into_iter().zip(raw.records.into_iter().map(|record| record.get().to_owned())).collect()
+    let Ok(raw) = serde_json::from_slice::<Raw>(value) else {
+        return Vec::new();
+    };
+    raw.ids
+        .into_iter()
+        .zip(
+            raw.records
+                .into_iter()
+                .map(|record| record.get().to_owned()),
+        )
+        .collect()
 }
 
 fn add(a: Spend, b: Spend) -> Spend {
@@ -339,7 +437,10 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// A temporary file that, unlike most, others may read once it has its name.
 pub(crate) fn temporary_in(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
-    tempfile::Builder::new().prefix(".new-").permissions(fs::Permissions::from_mode(0o644)).tempfile_in(folder)
+    tempfile::Builder::new()
+        .prefix(".new-")
+        .permissions(fs::Permissions::from_mode(0o644))
+        .tempfile_in(folder)
 }
 
 /// Removes a folder; one that is not there is fine.

@@ -43,11 +43,20 @@ pub struct Outcomes {
 }
 
 /// Runs stages in order; the first that stops ends the row.
-pub async fn run_stages<S: Services>(stages: &[&dyn Stage<S>], invocation: &Invocation<'_, S>) -> Outcomes {
-    invocation.observer.on(&Event::RunStarted { run: invocation.run.name.clone() });
+pub async fn run_stages<S: Services>(
+    stages: &[&dyn Stage<S>],
+    invocation: &Invocation<'_, S>,
+) -> Outcomes {
+    invocation.observer.on(&Event::RunStarted {
+        run: invocation.run.name.clone(),
+    });
     let planned = Mutex::new(BTreeMap::<&'static str, Listing>::new());
-    let config = serde_json::to_value(invocation.config).expect("the configuration serialises to JSON");
-    let mut outcomes = Outcomes { summaries: Vec::new(), stopped: None };
+    let config =
+        serde_json::to_value(invocation.config).expect("the configuration serialises to JSON");
+    let mut outcomes = Outcomes {
+        summaries: Vec::new(),
+        stopped: None,
+    };
     for stage in stages {
         if invocation.cancel.is_soft() {
             outcomes.stopped = Some((stage.name(), StageError::Interrupted));
@@ -63,7 +72,11 @@ pub async fn run_stages<S: Services>(stages: &[&dyn Stage<S>], invocation: &Invo
             observer: invocation.observer,
             stage: stage.name(),
             version: stage.version(),
-            config_fingerprint: config_fingerprint(&config, stage.config_keys(), stage.depends_on(invocation.config)),
+            config_fingerprint: config_fingerprint(
+                &config,
+                stage.config_keys(),
+                stage.depends_on(invocation.config),
+            ),
             prompts_fingerprint: Fingerprint::of(&stage.prompts()),
             mode: invocation.mode,
             limit: invocation.limit,
@@ -86,8 +99,15 @@ fn config_fingerprint(config: &Json, keys: &[&str], further: Fingerprint) -> Fin
     let values: Vec<(&str, &Json)> = keys
         .iter()
         .map(|key| {
-            let value = key.split('.').try_fold(config, |value, part| value.get(part));
-            (*key, value.unwrap_or_else(|| panic!("a stage names the configuration key `{key}`, which does not exist")))
+            let value = key
+                .split('.')
+                .try_fold(config, |value, part| value.get(part));
+            (
+                *key,
+                value.unwrap_or_else(|| {
+                    panic!("a stage names the configuration key `{key}`, which does not exist")
+                }),
+            )
         })
         .collect();
     Fingerprint::of(&(values, further))

@@ -45,7 +45,20 @@ pub trait Stage<S: Services>: Sync {
 
     /// What an item will cost, for `synth plan`.
     fn estimate(&self, _config: &Config) -> Estimate {
-        Estimate { records: 1.0, calls: 0.0, tokens: 0.0 }
+        Estimate {
+            records: 1.0,
+            calls: 0.0,
+            tokens: 0.0,
+        }
+    }
+
+    /// Into how many of its items a record of each earlier stage turns, for `synth plan`.
+    fn feeds(&self, _config: &Config) -> Vec<(&'static str, f64)> {
+        self.reads()
+            .last()
+            .map(|stage| (*stage, 1.0))
+            .into_iter()
+            .collect()
     }
 
     /// Works through its input.
@@ -121,12 +134,19 @@ pub enum Outcome<R> {
 impl<R> Outcome<R> {
     /// One record, nothing left out.
     pub fn kept(record: R) -> Self {
-        Self::Kept { records: vec![record], rejected: Vec::new() }
+        Self::Kept {
+            records: vec![record],
+            rejected: Vec::new(),
+        }
     }
 
     /// Left out, with nothing to look at.
     pub fn dropped(reason: impl Into<String>, message: impl Into<String>) -> Self {
-        Self::Dropped { reason: reason.into(), message: message.into(), record: None }
+        Self::Dropped {
+            reason: reason.into(),
+            message: message.into(),
+            record: None,
+        }
     }
 }
 
@@ -148,7 +168,9 @@ pub enum StageError {
     #[error("interrupted")]
     Interrupted,
     /// Too many items failed.
-    #[error("{failed} of {read} items failed, more than `run.max_failed` allows; the first: {first}")]
+    #[error(
+        "{failed} of {read} items failed, more than `run.max_failed` allows; the first: {first}"
+    )]
     TooManyFailed {
         /// Items failed.
         failed: u64,
@@ -158,7 +180,9 @@ pub enum StageError {
         first: String,
     },
     /// What it reads is not there.
-    #[error("it reads `{missing}`, which run `{run}` does not have yet; `synth run --run {run} --until {missing}` makes it")]
+    #[error(
+        "it reads `{missing}`, which run `{run}` does not have yet; `synth run --run {run} --until {missing}` makes it"
+    )]
     MissingInput {
         /// The stage whose records are missing.
         missing: String,
@@ -166,7 +190,9 @@ pub enum StageError {
         run: String,
     },
     /// What it reads was made before something that it was made of changed.
-    #[error("it reads `{outdated}`, which is older than `{changed}` in run `{run}`; `synth run --run {run} --until {outdated}` brings it up to date")]
+    #[error(
+        "it reads `{outdated}`, which is older than `{changed}` in run `{run}`; `synth run --run {run} --until {outdated}` brings it up to date"
+    )]
     OutdatedInput {
         /// The stage whose records are out of date.
         outdated: String,
@@ -294,7 +320,12 @@ pub struct StageCx<'a, S> {
 
 impl<S: Services> StageCx<'_, S> {
     /// Works on each of `total` items that is not settled, several at once, and accounts for all of them.
-    pub async fn each<I, R, F, W>(&self, total: usize, items: impl Iterator<Item = Result<I, StageError>>, work: F) -> Result<Summary, StageError>
+    pub async fn each<I, R, F, W>(
+        &self,
+        total: usize,
+        items: impl Iterator<Item = Result<I, StageError>>,
+        work: F,
+    ) -> Result<Summary, StageError>
     where
         I: Item,
         R: Record,
@@ -305,13 +336,26 @@ impl<S: Services> StageCx<'_, S> {
     }
 
     /// The records that this run has of `stage`, in order, read from the ledger one outcome at a time; and how many there are.
-    pub fn records<R: Record>(&self, stage: &'static str) -> Result<(usize, impl Iterator<Item = Result<R, StageError>> + use<'_, S, R>), StageError> {
+    pub fn records<R: Record>(
+        &self,
+        stage: &'static str,
+    ) -> Result<
+        (
+            usize,
+            impl Iterator<Item = Result<R, StageError>> + use<'_, S, R>,
+        ),
+        StageError,
+    > {
         let listing = self.listing(stage)?;
         let ledger = self.ledger;
-        let records = listing.keys.into_iter().flat_map(move |key| match kept_records(ledger, &key) {
-            Ok(records) => records.into_iter().map(Ok).collect::<Vec<_>>(),
-            Err(error) => vec![Err(error)],
-        });
+        let records =
+            listing
+                .keys
+                .into_iter()
+                .flat_map(move |key| match kept_records(ledger, &key) {
+                    Ok(records) => records.into_iter().map(Ok).collect::<Vec<_>>(),
+                    Err(error) => vec![Err(error)],
+                });
         Ok((listing.records as usize, records))
     }
 
@@ -323,7 +367,11 @@ impl<S: Services> StageCx<'_, S> {
                 places.insert(record.id(), key);
             }
         }
-        Ok(Index { ledger: self.ledger, stage, places })
+        Ok(Index {
+            ledger: self.ledger,
+            stage,
+            places,
+        })
     }
 
     /// Whether this invocation only counts what there is to do: nothing may be written then.
@@ -336,11 +384,22 @@ impl<S: Services> StageCx<'_, S> {
         if let Some(listing) = self.planned.lock().expect("no holder panics").get(stage) {
             return Ok(listing.clone());
         }
-        let missing = || StageError::MissingInput { missing: stage.to_owned(), run: self.run.name.clone() };
-        let provenance = self.ledger.provenance(&self.run.name, stage)?.ok_or_else(missing)?;
+        let missing = || StageError::MissingInput {
+            missing: stage.to_owned(),
+            run: self.run.name.clone(),
+        };
+        let provenance = self
+            .ledger
+            .provenance(&self.run.name, stage)?
+            .ok_or_else(missing)?;
         self.check_current(stage, &provenance)?;
-        self.inputs.lock().expect("no holder panics").insert(stage.to_owned(), provenance.view);
-        self.ledger.listing(&self.run.name, stage)?.ok_or_else(missing)
+        self.inputs
+            .lock()
+            .expect("no holder panics")
+            .insert(stage.to_owned(), provenance.view);
+        self.ledger
+            .listing(&self.run.name, stage)?
+            .ok_or_else(missing)
     }
 
     /// A listing is current if those that it was made of are still what they were, and current themselves.
@@ -350,7 +409,11 @@ impl<S: Services> StageCx<'_, S> {
                 Some(now) if now.view == *view => self.check_current(input, &now)?,
                 _ => {
                     let (outdated, changed) = (stage.to_owned(), input.clone());
-                    return Err(StageError::OutdatedInput { outdated, changed, run: self.run.name.clone() });
+                    return Err(StageError::OutdatedInput {
+                        outdated,
+                        changed,
+                        run: self.run.name.clone(),
+                    });
                 }
             }
         }
@@ -373,9 +436,17 @@ pub struct Index<'a> {
 impl Index<'_> {
     /// Reads the record with this id.
     pub fn get<R: Record>(&self, id: &str) -> Result<R, StageError> {
-        let gone = || StageError::Files(format!("`{id}` is not among the records of `{}` in this run; run that stage again", self.stage));
+        let gone = || {
+            StageError::Files(format!(
+                "`{id}` is not among the records of `{}` in this run; run that stage again",
+                self.stage
+            ))
+        };
         let key = self.places.get(id).ok_or_else(gone)?;
-        kept_records::<R>(self.ledger, key)?.into_iter().find(|record| record.id() == id).ok_or_else(gone)
+        kept_records::<R>(self.ledger, key)?
+            .into_iter()
+            .find(|record| record.id() == id)
+            .ok_or_else(gone)
     }
 }
 
@@ -406,5 +477,7 @@ fn kept_records<R: Record>(ledger: &Ledger, key: &OutcomeKey) -> Result<Vec<R>, 
 /// The ledger forgets a damaged outcome when it is read, so that the next run finds the item open.
 pub(crate) fn damaged(ledger: &Ledger) -> StageError {
     let path = ledger.path().display();
-    StageError::Files(format!("an outcome that this run lists is gone or damaged in `{path}`; run again to work it out anew"))
+    StageError::Files(format!(
+        "an outcome that this run lists is gone or damaged in `{path}`; run again to work it out anew"
+    ))
 }

@@ -43,7 +43,10 @@ fn line_of(output: &mut impl BufRead, prefix: &str) -> String {
     let mut line = String::new();
     loop {
         line.clear();
-        assert!(output.read_line(&mut line).unwrap() > 0, "the child ended without saying `{prefix}`");
+        assert!(
+            output.read_line(&mut line).unwrap() > 0,
+            "the child ended without saying `{prefix}`"
+        );
         if let Some(rest) = line.trim_end().strip_prefix(prefix) {
             return rest.to_owned();
         }
@@ -51,7 +54,10 @@ fn line_of(output: &mut impl BufRead, prefix: &str) -> String {
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+    tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap()
+        .block_on(future)
 }
 
 fn say(text: &str) {
@@ -63,7 +69,9 @@ fn say(text: &str) {
 /// Not a test of its own: what the others run in further processes.
 #[tokio::test]
 async fn child_process() {
-    let Ok(role) = std::env::var("LEDGER_TEST_ROLE") else { return };
+    let Ok(role) = std::env::var("LEDGER_TEST_ROLE") else {
+        return;
+    };
     let folder = std::path::PathBuf::from(std::env::var_os("LEDGER_TEST_FOLDER").unwrap());
     match role.as_str() {
         "hold" => {
@@ -88,18 +96,32 @@ async fn child_process() {
         "fill" => {
             let ledger = Ledger::open(&folder).unwrap();
             for n in 0..10_000 {
-                match ledger.put_outcome(outcome_key(n), "crawl", basis(n), outcome(n, value(n, 4000))).await {
+                match ledger
+                    .put_outcome(
+                        outcome_key(n),
+                        "crawl",
+                        basis(n),
+                        outcome(n, value(n, 4000)),
+                    )
+                    .await
+                {
                     Ok(()) => {}
                     Err(error) => {
                         assert!(matches!(error, LedgerError::DiskFull(_)), "{error:?}");
                         for known in 0..n {
-                            assert_eq!(ledger.outcome(&outcome_key(known)).unwrap().unwrap().value, value(known, 4000));
+                            assert_eq!(
+                                ledger.outcome(&outcome_key(known)).unwrap().unwrap().value,
+                                value(known, 4000)
+                            );
                         }
                         drop(ledger);
                         fs::remove_file(folder.join("ballast")).unwrap();
                         let ledger = Ledger::open(&folder).unwrap();
                         for known in 0..n {
-                            assert_eq!(ledger.outcome(&outcome_key(known)).unwrap().unwrap().value, value(known, 4000));
+                            assert_eq!(
+                                ledger.outcome(&outcome_key(known)).unwrap().unwrap().value,
+                                value(known, 4000)
+                            );
                         }
                         ledger.put(key(n), value(n, 4000)).await.unwrap();
                         say(&format!("\nfull after {n}"));
@@ -115,7 +137,12 @@ async fn child_process() {
 
 fn basis(n: usize) -> Basis {
     let fingerprint = Fingerprint::of(&n);
-    Basis { version: 1, config: fingerprint, prompts: fingerprint, content: fingerprint }
+    Basis {
+        version: 1,
+        config: fingerprint,
+        prompts: fingerprint,
+        content: fingerprint,
+    }
 }
 
 fn outcome_key(n: usize) -> OutcomeKey {
@@ -138,14 +165,26 @@ fn outcome(n: usize, value: Vec<u8>) -> StoredOutcome {
 fn a_second_process_is_refused_by_the_name_of_the_first_and_let_in_when_that_is_gone() {
     let folder = tempfile::tempdir().unwrap();
     let mut holder = child("hold", folder.path());
-    line_of(&mut BufReader::new(holder.stdout.as_mut().unwrap()), "holding");
+    line_of(
+        &mut BufReader::new(holder.stdout.as_mut().unwrap()),
+        "holding",
+    );
     let refused = Ledger::open(folder.path()).err().unwrap();
     let message = refused.to_string();
     assert!(matches!(refused, LedgerError::InUse { .. }));
-    assert!(message.contains(&format!("is in use by process {};", holder.id())), "{message}");
+    assert!(
+        message.contains(&format!("is in use by process {};", holder.id())),
+        "{message}"
+    );
 
     // To look is allowed all the while.
-    assert_eq!(Ledger::open_read_only(folder.path()).unwrap().sizes().unwrap(), (0, 0));
+    assert_eq!(
+        Ledger::open_read_only(folder.path())
+            .unwrap()
+            .sizes()
+            .unwrap(),
+        (0, 0)
+    );
 
     holder.kill().unwrap();
     holder.wait().unwrap();
@@ -158,18 +197,28 @@ fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
         let folder = tempfile::tempdir().unwrap();
         let mut appender = child("append", folder.path());
         let mut output = BufReader::new(appender.stdout.take().unwrap());
-        let mut acknowledged: Vec<usize> = (0..100 + 77 * round).map(|_| line_of(&mut output, "acknowledged ").parse().unwrap()).collect();
+        let mut acknowledged: Vec<usize> = (0..100 + 77 * round)
+            .map(|_| line_of(&mut output, "acknowledged ").parse().unwrap())
+            .collect();
         appender.kill().unwrap();
         appender.wait().unwrap();
         // What it said between the last line read and its death counts too, except for a torn last line.
         let mut rest = String::new();
         output.read_to_string(&mut rest).unwrap();
         let whole = rest.rfind('\n').map_or("", |end| &rest[..end]);
-        acknowledged.extend(whole.lines().filter_map(|line| line.strip_prefix("acknowledged ")?.parse::<usize>().ok()));
+        acknowledged.extend(
+            whole
+                .lines()
+                .filter_map(|line| line.strip_prefix("acknowledged ")?.parse::<usize>().ok()),
+        );
 
         let ledger = Ledger::open(folder.path()).unwrap();
         for n in acknowledged {
-            assert_eq!(block_on(ledger.get(key(n))).unwrap(), Some(value(n, 700)), "value {n}");
+            assert_eq!(
+                block_on(ledger.get(key(n))).unwrap(),
+                Some(value(n, 700)),
+                "value {n}"
+            );
         }
     }
 }
@@ -177,14 +226,21 @@ fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
 #[tokio::test]
 async fn one_may_look_beside_a_writer_and_sees_what_was_acknowledged_but_cannot_write() {
     let folder = tempfile::tempdir().unwrap();
-    assert!(matches!(Ledger::open_read_only(folder.path()), Err(LedgerError::Missing(_))));
+    assert!(matches!(
+        Ledger::open_read_only(folder.path()),
+        Err(LedgerError::Missing(_))
+    ));
     let writer = Ledger::open(folder.path()).unwrap();
     let reader = Ledger::open_read_only(folder.path()).unwrap();
     for n in 0..20 {
         writer.put(key(n), value(n, 100)).await.unwrap();
         assert_eq!(reader.get(key(n)).await.unwrap(), Some(value(n, 100)));
     }
-    let message = reader.put(key(99), Vec::new()).await.unwrap_err().to_string();
+    let message = reader
+        .put(key(99), Vec::new())
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(message.contains("to look at only"), "{message}");
 }
 
@@ -195,15 +251,24 @@ fn a_ledger_of_another_format_is_refused() {
     let connection = rusqlite::Connection::open(folder.path().join("ledger.sqlite")).unwrap();
     connection.pragma_update(None, "user_version", 99).unwrap();
     drop(connection);
-    assert!(matches!(Ledger::open(folder.path()), Err(LedgerError::Format { found: 99, .. })));
-    assert!(matches!(Ledger::open_read_only(folder.path()), Err(LedgerError::Format { found: 99, .. })));
+    assert!(matches!(
+        Ledger::open(folder.path()),
+        Err(LedgerError::Format { found: 99, .. })
+    ));
+    assert!(matches!(
+        Ledger::open_read_only(folder.path()),
+        Err(LedgerError::Format { found: 99, .. })
+    ));
 }
 
 #[test]
 fn a_file_that_is_no_ledger_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("ledger.sqlite"), vec![b'x'; 8192]).unwrap();
-    assert!(matches!(Ledger::open(folder.path()), Err(LedgerError::Broken { .. })));
+    assert!(matches!(
+        Ledger::open(folder.path()),
+        Err(LedgerError::Broken { .. })
+    ));
 }
 
 #[tokio::test]
@@ -213,14 +278,27 @@ async fn a_torn_log_ends_before_the_cut_and_never_in_the_middle_of_a_commit() {
     let ledger = Ledger::open(folder.path()).unwrap();
     let mut ends = Vec::new();
     for n in 0..120 {
-        ledger.put(key(n), value(n, 300 + 53 * n % 5000)).await.unwrap();
+        ledger
+            .put(key(n), value(n, 300 + 53 * n % 5000))
+            .await
+            .unwrap();
         ends.push(fs::metadata(&wal).unwrap().len());
     }
-    let (database, log) = (fs::read(folder.path().join("ledger.sqlite")).unwrap(), fs::read(&wal).unwrap());
-    assert!(ends.is_sorted() && log.len() as u64 == ends[119], "no checkpoint came in between");
+    let (database, log) = (
+        fs::read(folder.path().join("ledger.sqlite")).unwrap(),
+        fs::read(&wal).unwrap(),
+    );
+    assert!(
+        ends.is_sorted() && log.len() as u64 == ends[119],
+        "no checkpoint came in between"
+    );
 
     for cut in 0..150_u64 {
-        let at = if cut < 5 { log.len() as u64 - cut } else { Fingerprint::of(&cut).seed() % log.len() as u64 };
+        let at = if cut < 5 {
+            log.len() as u64 - cut
+        } else {
+            Fingerprint::of(&cut).seed() % log.len() as u64
+        };
         let mut torn = log[..at as usize].to_vec();
         if cut % 3 == 0 {
             // A disk that wrote something else behind the cut.
@@ -251,35 +329,60 @@ async fn a_flipped_byte_makes_its_value_absent_and_no_other() {
     let ledger = Ledger::open(folder.path()).unwrap();
     for n in 0..50 {
         ledger.put(key(n), value(n, 900)).await.unwrap();
-        ledger.put_outcome(outcome_key(n), "crawl", basis(n), outcome(n, value(1000 + n, 900))).await.unwrap();
+        ledger
+            .put_outcome(
+                outcome_key(n),
+                "crawl",
+                basis(n),
+                outcome(n, value(1000 + n, 900)),
+            )
+            .await
+            .unwrap();
     }
     drop(ledger);
 
     let path = folder.path().join("ledger.sqlite");
     let mut bytes = fs::read(&path).unwrap();
     for needle in [value(7, 900), value(1009, 900)] {
-        let at = bytes.windows(64).position(|window| window == &needle[400..464]).unwrap();
+        let at = bytes
+            .windows(64)
+            .position(|window| window == &needle[400..464])
+            .unwrap();
         bytes[at] ^= 4;
     }
     fs::write(&path, bytes).unwrap();
 
     let ledger = Ledger::open(folder.path()).unwrap();
     for n in 0..50 {
-        assert_eq!(ledger.get(key(n)).await.unwrap(), (n != 7).then(|| value(n, 900)));
+        assert_eq!(
+            ledger.get(key(n)).await.unwrap(),
+            (n != 7).then(|| value(n, 900))
+        );
         let stored = ledger.outcome(&outcome_key(n)).unwrap();
-        assert_eq!(stored.map(|outcome| outcome.value), (n != 9).then(|| value(1000 + n, 900)));
+        assert_eq!(
+            stored.map(|outcome| outcome.value),
+            (n != 9).then(|| value(1000 + n, 900))
+        );
     }
     // The write behind these is done when the next one is.
     ledger.put(key(7), value(7, 900)).await.unwrap();
-    assert_eq!(ledger.status(&outcome_key(9)).unwrap(), None, "what cannot be read does not look settled either");
+    assert_eq!(
+        ledger.status(&outcome_key(9)).unwrap(),
+        None,
+        "what cannot be read does not look settled either"
+    );
     assert_eq!(ledger.get(key(7)).await.unwrap(), Some(value(7, 900)));
 }
 
 #[test]
 fn a_full_disk_is_named_and_loses_nothing_acknowledged() {
-    let can_mount = Command::new("unshare").args(["--user", "--map-root-user", "--mount", "true"]).output();
+    let can_mount = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--mount", "true"])
+        .output();
     if !can_mount.is_ok_and(|output| output.status.success()) {
-        say("\nskipped: no user namespaces here; the ledger's own tests cover a full disk by another way");
+        say(
+            "\nskipped: no user namespaces here; the ledger's own tests cover a full disk by another way",
+        );
         return;
     }
     for ballast in [100, 317, 400] {
@@ -295,8 +398,14 @@ fn a_full_disk_is_named_and_loses_nothing_acknowledged() {
             .env("LEDGER_TEST_FOLDER", folder.path())
             .output()
             .unwrap();
-        let (said, cried) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success() && said.contains("full after "), "{said}\n{cried}");
+        let (said, cried) = (
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr),
+        );
+        assert!(
+            output.status.success() && said.contains("full after "),
+            "{said}\n{cried}"
+        );
     }
 }
 
@@ -316,7 +425,10 @@ async fn what_was_pinned_first_stays_pinned() {
     let fact = |value: &str| vec![("split/src_1".to_owned(), value.to_owned())];
     ledger.pin(fact("train")).await.unwrap();
     ledger.pin(fact("holdout")).await.unwrap();
-    assert_eq!(ledger.pinned("split/src_1").unwrap().as_deref(), Some("train"));
+    assert_eq!(
+        ledger.pinned("split/src_1").unwrap().as_deref(),
+        Some("train")
+    );
     assert_eq!(ledger.pinned("split/src_2").unwrap(), None);
 }
 
@@ -347,7 +459,12 @@ proptest! {
 #[test]
 fn a_lock_file_that_a_dead_process_left_keeps_nobody_out() {
     let folder = tempfile::tempdir().unwrap();
-    let mut lock = OpenOptions::new().create(true).truncate(true).write(true).open(folder.path().join("ledger.lock")).unwrap();
+    let mut lock = OpenOptions::new()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .open(folder.path().join("ledger.lock"))
+        .unwrap();
     write!(lock, "process 1").unwrap();
     drop(lock);
     Ledger::open(folder.path()).unwrap();

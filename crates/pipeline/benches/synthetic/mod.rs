@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use synth_core::Fingerprint;
 use synth_pipeline::{
-    Blobs, Cancel, Invocation, Item, Ledger, Mode, Outcome, PartFormat, PartRow, Record, Run, Services, Spend, Stage, StageCx, StageError,
-    Summary, WorkError, WrittenPart, run_stages,
+    Blobs, Cancel, Invocation, Item, Ledger, Mode, Outcome, PartFormat, PartRow, Record, Run,
+    Services, Spend, Stage, StageCx, StageError, Summary, WorkError, WrittenPart, run_stages,
 };
 
 /// A record of a few dozen bytes.
@@ -56,8 +56,16 @@ impl Stage<Nothing> for Synthetic {
         &[]
     }
     async fn run(&self, cx: &StageCx<'_, Nothing>) -> Result<Summary, StageError> {
-        let items = (0..self.items).map(|n| Ok(Small { id: format!("itm_{n:012}"), text: format!("the text of item {n}") }));
-        cx.each(self.items, items, |item| async move { Ok::<_, WorkError>(Outcome::kept(item)) }).await
+        let items = (0..self.items).map(|n| {
+            Ok(Small {
+                id: format!("itm_{n:012}"),
+                text: format!("the text of item {n}"),
+            })
+        });
+        cx.each(self.items, items, |item| async move {
+            Ok::<_, WorkError>(Outcome::kept(item))
+        })
+        .await
     }
 }
 
@@ -73,23 +81,41 @@ impl Services for Nothing {
 struct Counted;
 
 impl PartFormat for Counted {
-    fn write(&self, _: &Path, stem: &str, rows: &mut dyn Iterator<Item = Result<PartRow, StageError>>) -> Result<Vec<WrittenPart>, StageError> {
+    fn write(
+        &self,
+        _: &Path,
+        stem: &str,
+        rows: &mut dyn Iterator<Item = Result<PartRow, StageError>>,
+    ) -> Result<Vec<WrittenPart>, StageError> {
         let mut count = 0;
         for row in rows {
             row?;
             count += 1;
         }
-        let part = WrittenPart { path: format!("{stem}.none"), rows: count, bytes: 0, blake3: Fingerprint::of_bytes(b"") };
+        let part = WrittenPart {
+            path: format!("{stem}.none"),
+            rows: count,
+            bytes: 0,
+            blake3: Fingerprint::of_bytes(b""),
+        };
         Ok(if count == 0 { Vec::new() } else { vec![part] })
     }
 }
 
 /// Opens the ledger in `folder`, takes `items` items through `each`, closes it, and says how long that took.
-pub async fn pass(folder: &Path, items: usize) -> Result<(Summary, Duration), Box<dyn std::error::Error>> {
+pub async fn pass(
+    folder: &Path,
+    items: usize,
+) -> Result<(Summary, Duration), Box<dyn std::error::Error>> {
     let started = Instant::now();
     let ledger = Ledger::open(folder)?;
     let invocation = Invocation {
-        run: &Run { name: "synthetic".to_owned(), folder: folder.join("run"), stages: vec!["synthetic"], format: Box::new(Counted) },
+        run: &Run {
+            name: "synthetic".to_owned(),
+            folder: folder.join("run"),
+            stages: vec!["synthetic"],
+            format: Box::new(Counted),
+        },
         config: &synth_core::config::load(&[])?,
         services: &Nothing,
         ledger: &ledger,
@@ -113,6 +139,13 @@ pub async fn pass(folder: &Path, items: usize) -> Result<(Summary, Duration), Bo
 /// The most memory that this process ever had, in bytes.
 pub fn peak_memory() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
+    let peak = status.lines().find_map(|line| {
+        line.strip_prefix("VmHWM:")?
+            .trim()
+            .strip_suffix(" kB")?
+            .trim()
+            .parse::<u64>()
+            .ok()
+    });
     peak.unwrap_or(0) * 1024
 }

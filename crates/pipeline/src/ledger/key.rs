@@ -24,8 +24,16 @@ impl Basis {
             (self.prompts != earlier.prompts, "a prompt"),
             (self.version != earlier.version, "the stage's version"),
         ];
-        let changed: Vec<&str> = parts.iter().filter(|(changed, _)| *changed).map(|(_, name)| *name).collect();
-        if changed.is_empty() { "nothing changed".to_owned() } else { format!("changed: {}", changed.join(", ")) }
+        let changed: Vec<&str> = parts
+            .iter()
+            .filter(|(changed, _)| *changed)
+            .map(|(_, name)| *name)
+            .collect();
+        if changed.is_empty() {
+            "nothing changed".to_owned()
+        } else {
+            format!("changed: {}", changed.join(", "))
+        }
     }
 
     pub(super) fn to_bytes(self) -> Vec<u8> {
@@ -38,8 +46,17 @@ impl Basis {
 
     pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (version, rest) = bytes.split_first_chunk::<4>()?;
-        let part = |i: usize| Some(Fingerprint::from_bytes(rest.get(32 * i..32 * (i + 1))?.try_into().ok()?));
-        Some(Self { version: u32::from_le_bytes(*version), config: part(0)?, prompts: part(1)?, content: part(2)? })
+        let part = |i: usize| {
+            Some(Fingerprint::from_bytes(
+                rest.get(32 * i..32 * (i + 1))?.try_into().ok()?,
+            ))
+        };
+        Some(Self {
+            version: u32::from_le_bytes(*version),
+            config: part(0)?,
+            prompts: part(1)?,
+            content: part(2)?,
+        })
     }
 }
 
@@ -68,7 +85,13 @@ impl OutcomeKey {
 
     /// Eight bytes of both halves: as good a hash as any.
     pub(crate) fn short(&self) -> u64 {
-        let half = |from: usize| u64::from_le_bytes(self.0[from..from + 8].try_into().expect("eight bytes are eight bytes"));
+        let half = |from: usize| {
+            u64::from_le_bytes(
+                self.0[from..from + 8]
+                    .try_into()
+                    .expect("eight bytes are eight bytes"),
+            )
+        };
         half(0) ^ half(ITEM)
     }
 
@@ -77,7 +100,10 @@ impl OutcomeKey {
     }
 
     pub(super) fn many_from_bytes(bytes: &[u8]) -> Vec<Self> {
-        bytes.chunks_exact(LENGTH).filter_map(Self::from_bytes).collect()
+        bytes
+            .chunks_exact(LENGTH)
+            .filter_map(Self::from_bytes)
+            .collect()
     }
 
     /// The range of keys that belong to the same item of the same stage.
@@ -100,8 +126,14 @@ mod tests {
     }
 
     fn basis() -> impl Strategy<Value = Basis> {
-        (any::<u32>(), fingerprint(), fingerprint(), fingerprint())
-            .prop_map(|(version, config, prompts, content)| Basis { version, config, prompts, content })
+        (any::<u32>(), fingerprint(), fingerprint(), fingerprint()).prop_map(
+            |(version, config, prompts, content)| Basis {
+                version,
+                config,
+                prompts,
+                content,
+            },
+        )
     }
 
     proptest! {
@@ -136,10 +168,30 @@ mod tests {
     #[test]
     fn what_changed_is_named() {
         let fingerprint = Fingerprint::of_bytes;
-        let earlier = Basis { version: 1, config: fingerprint(b"c"), prompts: fingerprint(b"p"), content: fingerprint(b"i") };
+        let earlier = Basis {
+            version: 1,
+            config: fingerprint(b"c"),
+            prompts: fingerprint(b"p"),
+            content: fingerprint(b"i"),
+        };
         assert_eq!(earlier.changed_since(&earlier), "nothing changed");
-        assert_eq!(Basis { prompts: fingerprint(b"q"), ..earlier }.changed_since(&earlier), "changed: a prompt");
-        let later = Basis { version: 2, config: fingerprint(b"d"), content: fingerprint(b"j"), ..earlier };
-        assert_eq!(later.changed_since(&earlier), "changed: the item, the configuration, the stage's version");
+        assert_eq!(
+            Basis {
+                prompts: fingerprint(b"q"),
+                ..earlier
+            }
+            .changed_since(&earlier),
+            "changed: a prompt"
+        );
+        let later = Basis {
+            version: 2,
+            config: fingerprint(b"d"),
+            content: fingerprint(b"j"),
+            ..earlier
+        };
+        assert_eq!(
+            later.changed_since(&earlier),
+            "changed: the item, the configuration, the stage's version"
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! The memory across runs: outcomes, replies and pins in `SQLite`, durable when acknowledged.
 //!
-//! WAL mode with `synchronous=FULL`; one [`writer`] thread commits in groups, so that many waiting writers share one
+//! WAL mode with `synchronous=FULL`; one writer thread commits in groups, so that many waiting writers share one
 //! fsync; readers have a connection of their own. `SQLite` cuts the torn tail of a log by itself; every value carries a
 //! checksum of ours besides, and one that does not fit counts as absent.
 
@@ -39,7 +39,9 @@ CREATE TABLE listing (run TEXT NOT NULL, stage TEXT NOT NULL, records INTEGER NO
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum LedgerError {
     /// Another process has it.
-    #[error("the ledger `{path}` is in use by {holder}; wait for that run to end, or give this one another `run.output`")]
+    #[error(
+        "the ledger `{path}` is in use by {holder}; wait for that run to end, or give this one another `run.output`"
+    )]
     InUse {
         /// The ledger.
         path: String,
@@ -47,10 +49,14 @@ pub enum LedgerError {
         holder: String,
     },
     /// The disk is full.
-    #[error("no space left for the ledger `{0}`; free some space and run again: all that was finished is kept")]
+    #[error(
+        "no space left for the ledger `{0}`; free some space and run again: all that was finished is kept"
+    )]
     DiskFull(String),
     /// It was written by another version.
-    #[error("the ledger `{path}` has format {found}, this version reads format {FORMAT}; use the version that wrote it, or another `run.output`")]
+    #[error(
+        "the ledger `{path}` has format {found}, this version reads format {FORMAT}; use the version that wrote it, or another `run.output`"
+    )]
     Format {
         /// The ledger.
         path: String,
@@ -155,11 +161,18 @@ impl Ledger {
         let connection = Connection::open(&path).map_err(|error| sqlite_error(&path, &error))?;
         prepare(&connection, &path)?;
         if let Some(max_pages) = max_pages {
-            connection.pragma_update(None, "max_page_count", max_pages).map_err(|error| sqlite_error(&path, &error))?;
+            connection
+                .pragma_update(None, "max_page_count", max_pages)
+                .map_err(|error| sqlite_error(&path, &error))?;
         }
         let writer = Writer::start(connection, &path).map_err(broken)?;
         let reader = Mutex::new(read_connection(&path)?);
-        Ok(Self { path, reader, writer: Some(writer), _lock: Some(lock) })
+        Ok(Self {
+            path,
+            reader,
+            writer: Some(writer),
+            _lock: Some(lock),
+        })
     }
 
     /// Opens the ledger in `folder` to look at, beside a run that may be writing.
@@ -174,7 +187,12 @@ impl Ledger {
             return Err(LedgerError::Missing(path.display().to_string()));
         }
         check_format(&connection, &path)?;
-        Ok(Self { reader: Mutex::new(connection), path, writer: None, _lock: None })
+        Ok(Self {
+            reader: Mutex::new(connection),
+            path,
+            writer: None,
+            _lock: None,
+        })
     }
 
     /// The outcome under `key`. One whose value is damaged counts as absent, and is forgotten if this ledger may be written,
@@ -213,16 +231,32 @@ impl Ledger {
     }
 
     /// How the item under `key` ended, without its records: status, reason, whether to try again, how many records.
-    #[expect(clippy::type_complexity, reason = "it is destructured where it is called")]
-    pub fn status(&self, key: &OutcomeKey) -> Result<Option<(Status, Option<String>, bool, u64)>, LedgerError> {
+    #[expect(
+        clippy::type_complexity,
+        reason = "it is destructured where it is called"
+    )]
+    pub fn status(
+        &self,
+        key: &OutcomeKey,
+    ) -> Result<Option<(Status, Option<String>, bool, u64)>, LedgerError> {
         let settled = self.settled(key)?;
-        Ok(settled.map(|Settled { status, reason, spurious, records, .. }| (status, reason, spurious, records)))
+        Ok(settled.map(
+            |Settled {
+                 status,
+                 reason,
+                 spurious,
+                 records,
+                 ..
+             }| (status, reason, spurious, records),
+        ))
     }
 
     pub(crate) fn settled(&self, key: &OutcomeKey) -> Result<Option<Settled>, LedgerError> {
         self.read(|connection| {
             connection
-                .prepare_cached("SELECT status, reason, spurious, records, digest FROM outcome WHERE key = ?1")?
+                .prepare_cached(
+                    "SELECT status, reason, spurious, records, digest FROM outcome WHERE key = ?1",
+                )?
                 .query_row([key.as_bytes().as_slice()], |row| {
                     Ok(Settled {
                         status: Status::from_code(row.get(0)?),
@@ -249,16 +283,36 @@ impl Ledger {
     }
 
     /// Stores an outcome; durable when this returns.
-    pub async fn put_outcome(&self, key: OutcomeKey, stage: &'static str, basis: Basis, outcome: StoredOutcome) -> Result<(), LedgerError> {
+    pub async fn put_outcome(
+        &self,
+        key: OutcomeKey,
+        stage: &'static str,
+        basis: Basis,
+        outcome: StoredOutcome,
+    ) -> Result<(), LedgerError> {
         self.store(key, stage, basis, outcome).await.map(drop)
     }
 
     /// Stores an outcome and returns its digest; durable when this returns.
-    pub(crate) async fn store(&self, key: OutcomeKey, stage: &'static str, basis: Basis, mut outcome: StoredOutcome) -> Result<Digest, LedgerError> {
+    pub(crate) async fn store(
+        &self,
+        key: OutcomeKey,
+        stage: &'static str,
+        basis: Basis,
+        mut outcome: StoredOutcome,
+    ) -> Result<Digest, LedgerError> {
         // Packed here and not by the writer, which everybody waits for.
         outcome.value = self.pack(&outcome.value)?;
         let digest = digest(&outcome);
-        self.writer()?.write(writer::Write::Outcome { key, stage, basis, digest, outcome: Box::new(outcome) }).await?;
+        self.writer()?
+            .write(writer::Write::Outcome {
+                key,
+                stage,
+                basis,
+                digest,
+                outcome: Box::new(outcome),
+            })
+            .await?;
         Ok(digest)
     }
 
@@ -277,7 +331,11 @@ impl Ledger {
                 .query_map([id], |row| Ok((row.get(0)?, row.get::<_, Vec<u8>>(1)?)))?
                 .collect::<rusqlite::Result<Vec<_>>>()
         })
-        .map(|rows| rows.into_iter().filter_map(|(stage, key)| Some((stage, OutcomeKey::from_bytes(&key)?))).collect())
+        .map(|rows| {
+            rows.into_iter()
+                .filter_map(|(stage, key)| Some((stage, OutcomeKey::from_bytes(&key)?)))
+                .collect()
+        })
     }
 
     /// Ids that begin with `prefix`, at most `limit`.
@@ -285,7 +343,9 @@ impl Ledger {
         let high = format!("{prefix}\u{10ffff}");
         self.read(|connection| {
             connection
-                .prepare_cached("SELECT DISTINCT id FROM made WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3")?
+                .prepare_cached(
+                    "SELECT DISTINCT id FROM made WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3",
+                )?
                 .query_map(params![prefix, high, limit as i64], |row| row.get(0))?
                 .collect()
         })
@@ -296,36 +356,86 @@ impl Ledger {
         self.read(|connection| {
             connection
                 .prepare_cached("SELECT records, keys FROM listing WHERE run = ?1 AND stage = ?2")?
-                .query_row([run, stage], |row| Ok((row.get::<_, i64>(0)? as u64, row.get::<_, Vec<u8>>(1)?)))
+                .query_row([run, stage], |row| {
+                    Ok((row.get::<_, i64>(0)? as u64, row.get::<_, Vec<u8>>(1)?))
+                })
                 .optional()
         })
-        .map(|found| found.map(|(records, bytes)| Listing { records, keys: OutcomeKey::many_from_bytes(&bytes) }))
+        .map(|found| {
+            found.map(|(records, bytes)| Listing {
+                records,
+                keys: OutcomeKey::many_from_bytes(&bytes),
+            })
+        })
     }
 
     /// Which outcomes the listing of a stage showed when it was made, and which ones those of the stages that it read.
-    pub(crate) fn provenance(&self, run: &str, stage: &str) -> Result<Option<Provenance>, LedgerError> {
+    pub(crate) fn provenance(
+        &self,
+        run: &str,
+        stage: &str,
+    ) -> Result<Option<Provenance>, LedgerError> {
         let found = self.read(|connection| {
             connection
                 .prepare_cached("SELECT view, inputs FROM listing WHERE run = ?1 AND stage = ?2")?
-                .query_row([run, stage], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))
+                .query_row([run, stage], |row| {
+                    Ok((row.get(0)?, row.get::<_, String>(1)?))
+                })
                 .optional()
         })?;
-        let Some((view, inputs)) = found else { return Ok(None) };
-        let inputs = serde_json::from_str(&inputs)
-            .map_err(|error| LedgerError::Broken { path: self.path.display().to_string(), message: error.to_string() })?;
-        Ok(Some(Provenance { view: Fingerprint::from_bytes(view), inputs }))
+        let Some((view, inputs)) = found else {
+            return Ok(None);
+        };
+        let inputs = serde_json::from_str(&inputs).map_err(|error| LedgerError::Broken {
+            path: self.path.display().to_string(),
+            message: error.to_string(),
+        })?;
+        Ok(Some(Provenance {
+            view: Fingerprint::from_bytes(view),
+            inputs,
+        }))
     }
 
     /// Says what run `run` has of `stage`; durable when this returns.
-    pub async fn put_listing(&self, run: &str, stage: &'static str, listing: &Listing) -> Result<(), LedgerError> {
+    pub async fn put_listing(
+        &self,
+        run: &str,
+        stage: &'static str,
+        listing: &Listing,
+    ) -> Result<(), LedgerError> {
         let view = Fingerprint::of_parts(&[("keys", &flat(&listing.keys))]);
-        self.list(run, stage, listing, &Provenance { view, inputs: BTreeMap::new() }).await
+        self.list(
+            run,
+            stage,
+            listing,
+            &Provenance {
+                view,
+                inputs: BTreeMap::new(),
+            },
+        )
+        .await
     }
 
-    pub(crate) async fn list(&self, run: &str, stage: &'static str, listing: &Listing, provenance: &Provenance) -> Result<(), LedgerError> {
-        let inputs = serde_json::to_string(&provenance.inputs).expect("names and fingerprints serialise to JSON");
+    pub(crate) async fn list(
+        &self,
+        run: &str,
+        stage: &'static str,
+        listing: &Listing,
+        provenance: &Provenance,
+    ) -> Result<(), LedgerError> {
+        let inputs = serde_json::to_string(&provenance.inputs)
+            .expect("names and fingerprints serialise to JSON");
         let (run, view, keys) = (run.to_owned(), provenance.view, flat(&listing.keys));
-        self.writer()?.write(writer::Write::Listing { run, stage, records: listing.records, view, inputs, keys }).await
+        self.writer()?
+            .write(writer::Write::Listing {
+                run,
+                stage,
+                records: listing.records,
+                view,
+                inputs,
+                keys,
+            })
+            .await
     }
 
     /// Pins facts that later runs must not change: for each name the value that was pinned first.
@@ -336,7 +446,10 @@ impl Ledger {
     /// A pinned fact.
     pub fn pinned(&self, name: &str) -> Result<Option<String>, LedgerError> {
         self.read(|connection| {
-            connection.prepare_cached("SELECT value FROM pin WHERE name = ?1")?.query_row([name], |row| row.get(0)).optional()
+            connection
+                .prepare_cached("SELECT value FROM pin WHERE name = ?1")?
+                .query_row([name], |row| row.get(0))
+                .optional()
         })
     }
 
@@ -349,8 +462,11 @@ impl Ledger {
     pub fn sizes(&self) -> Result<(u64, u64), LedgerError> {
         self.read(|connection| {
             Ok((
-                connection.query_row("SELECT count(*) FROM outcome", [], |row| row.get::<_, i64>(0))? as u64,
-                connection.query_row("SELECT count(*) FROM memo", [], |row| row.get::<_, i64>(0))? as u64,
+                connection.query_row("SELECT count(*) FROM outcome", [], |row| {
+                    row.get::<_, i64>(0)
+                })? as u64,
+                connection.query_row("SELECT count(*) FROM memo", [], |row| row.get::<_, i64>(0))?
+                    as u64,
             ))
         })
     }
@@ -371,8 +487,14 @@ impl Ledger {
         })
     }
 
-    fn read<T>(&self, query: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, LedgerError> {
-        let connection = self.reader.lock().expect("no reader panics with the connection in hand");
+    fn read<T>(
+        &self,
+        query: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, LedgerError> {
+        let connection = self
+            .reader
+            .lock()
+            .expect("no reader panics with the connection in hand");
         query(&connection).map_err(|error| sqlite_error(&self.path, &error))
     }
 }
@@ -402,7 +524,9 @@ impl Memo for Ledger {
     async fn put(&self, key: Fingerprint, value: Vec<u8>) -> Result<(), MemoError> {
         let put = async {
             let value = self.pack(&value)?;
-            self.writer()?.write(writer::Write::Memo { key, value }).await
+            self.writer()?
+                .write(writer::Write::Memo { key, value })
+                .await
         };
         put.await.map_err(|error| MemoError(error.to_string()))
     }
@@ -416,7 +540,10 @@ pub(crate) struct Provenance {
 }
 
 fn flat(keys: &[OutcomeKey]) -> Vec<u8> {
-    keys.iter().flat_map(OutcomeKey::as_bytes).copied().collect()
+    keys.iter()
+        .flat_map(OutcomeKey::as_bytes)
+        .copied()
+        .collect()
 }
 
 /// The digest of an outcome whose value is packed: the packed value begins with its own checksum.
@@ -424,14 +551,29 @@ fn digest(outcome: &StoredOutcome) -> Digest {
     let end = [outcome.status as u8, u8::from(outcome.spurious)];
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let (reason, message) = (text(&outcome.reason), text(&outcome.message));
-    let parts = [("end", end.as_slice()), ("reason", reason.as_bytes()), ("message", message.as_bytes()), ("value", value::checksum_of(&outcome.value))];
-    *Fingerprint::of_parts(&parts).as_bytes().first_chunk().expect("a hash has 32 bytes")
+    let parts = [
+        ("end", end.as_slice()),
+        ("reason", reason.as_bytes()),
+        ("message", message.as_bytes()),
+        ("value", value::checksum_of(&outcome.value)),
+    ];
+    *Fingerprint::of_parts(&parts)
+        .as_bytes()
+        .first_chunk()
+        .expect("a hash has 32 bytes")
 }
 
 /// One process at a time: an advisory lock that the system drops with the process, however it ends.
 fn take_lock(folder: &Path, ledger: &Path) -> Result<File, LedgerError> {
     let path = folder.join("ledger.lock");
-    let open = || File::options().read(true).write(true).create(true).truncate(false).open(&path);
+    let open = || {
+        File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+    };
     let mut file = open().map_err(|error| io_error(&path, &error))?;
     match file.try_lock() {
         Ok(()) => {}
@@ -441,7 +583,10 @@ fn take_lock(folder: &Path, ledger: &Path) -> Result<File, LedgerError> {
             if file.read_to_string(&mut holder).is_err() || holder.is_empty() {
                 "another process".clone_into(&mut holder);
             }
-            return Err(LedgerError::InUse { path: ledger.display().to_string(), holder });
+            return Err(LedgerError::InUse {
+                path: ledger.display().to_string(),
+                holder,
+            });
         }
         Err(TryLockError::Error(error)) => return Err(io_error(&path, &error)),
     }
@@ -459,9 +604,13 @@ fn prepare(connection: &Connection, path: &Path) -> Result<(), LedgerError> {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "cache_size", -64_000)?;
+        // Keys are random, so a group touches many pages and the next one the same again: a longer log writes them back once.
+        connection.pragma_update(None, "wal_autocheckpoint", 8192)?;
         if is_empty(connection)? {
             // Format and tables appear together, or a crash between the two would leave a ledger that nobody wants.
-            connection.execute_batch(&format!("BEGIN IMMEDIATE; PRAGMA user_version = {FORMAT}; {SCHEMA} COMMIT;"))?;
+            connection.execute_batch(&format!(
+                "BEGIN IMMEDIATE; PRAGMA user_version = {FORMAT}; {SCHEMA} COMMIT;"
+            ))?;
         }
         Ok(())
     };
@@ -470,23 +619,41 @@ fn prepare(connection: &Connection, path: &Path) -> Result<(), LedgerError> {
 }
 
 fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
-    connection.query_row("SELECT count(*) = 0 FROM sqlite_master", [], |row| row.get(0))
+    connection.query_row("SELECT count(*) = 0 FROM sqlite_master", [], |row| {
+        row.get(0)
+    })
 }
 
 fn check_format(connection: &Connection, path: &Path) -> Result<(), LedgerError> {
     let found: i64 = connection
         .query_row("PRAGMA user_version", [], |row| row.get(0))
         .map_err(|error| sqlite_error(path, &error))?;
-    if found == FORMAT { Ok(()) } else { Err(LedgerError::Format { path: path.display().to_string(), found }) }
+    if found == FORMAT {
+        Ok(())
+    } else {
+        Err(LedgerError::Format {
+            path: path.display().to_string(),
+            found,
+        })
+    }
 }
 
 fn read_connection(path: &Path) -> Result<Connection, LedgerError> {
     // WAL readers need to write the shared-memory file, so the connection is not opened read-only; it never writes a row.
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+    let connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )
+    .map_err(|error| sqlite_error(path, &error))?;
+    connection
+        .pragma_update(None, "cache_size", -16_000)
         .map_err(|error| sqlite_error(path, &error))?;
-    connection.pragma_update(None, "cache_size", -16_000).map_err(|error| sqlite_error(path, &error))?;
-    connection.pragma_update(None, "query_only", true).map_err(|error| sqlite_error(path, &error))?;
-    connection.busy_timeout(std::time::Duration::from_secs(10)).map_err(|error| sqlite_error(path, &error))?;
+    connection
+        .pragma_update(None, "query_only", true)
+        .map_err(|error| sqlite_error(path, &error))?;
+    connection
+        .busy_timeout(std::time::Duration::from_secs(10))
+        .map_err(|error| sqlite_error(path, &error))?;
     connection.set_prepared_statement_cache_capacity(32);
     Ok(connection)
 }
@@ -495,7 +662,10 @@ fn sqlite_error(path: &Path, error: &rusqlite::Error) -> LedgerError {
     let path = path.display().to_string();
     match error.sqlite_error_code() {
         Some(rusqlite::ErrorCode::DiskFull) => LedgerError::DiskFull(path),
-        _ => LedgerError::Broken { path, message: error.to_string() },
+        _ => LedgerError::Broken {
+            path,
+            message: error.to_string(),
+        },
     }
 }
 
@@ -503,7 +673,10 @@ fn io_error(path: &Path, error: &std::io::Error) -> LedgerError {
     let path = path.display().to_string();
     match error.kind() {
         std::io::ErrorKind::StorageFull => LedgerError::DiskFull(path),
-        _ => LedgerError::Broken { path, message: error.to_string() },
+        _ => LedgerError::Broken {
+            path,
+            message: error.to_string(),
+        },
     }
 }
 
@@ -512,11 +685,14 @@ mod tests {
     use super::*;
 
     fn value(n: u32) -> Vec<u8> {
-        (0..1000_u32).flat_map(|place| Fingerprint::of(&(n, place)).as_bytes()[..4].to_vec()).collect()
+        (0..1000_u32)
+            .flat_map(|place| Fingerprint::of(&(n, place)).as_bytes()[..4].to_vec())
+            .collect()
     }
 
     #[tokio::test]
-    async fn a_full_ledger_says_so_and_keeps_what_it_acknowledged() -> Result<(), Box<dyn std::error::Error>> {
+    async fn a_full_ledger_says_so_and_keeps_what_it_acknowledged()
+    -> Result<(), Box<dyn std::error::Error>> {
         let folder = tempfile::tempdir()?;
         let ledger = Ledger::open_bounded(folder.path(), Some(60))?;
         let mut stored = 0;
@@ -527,7 +703,10 @@ mod tests {
             }
         };
         assert!(stored > 10);
-        assert_eq!(error.to_string(), LedgerError::DiskFull(ledger.path().display().to_string()).to_string());
+        assert_eq!(
+            error.to_string(),
+            LedgerError::DiskFull(ledger.path().display().to_string()).to_string()
+        );
         drop(ledger);
 
         let ledger = Ledger::open(folder.path())?;

@@ -51,7 +51,10 @@ pub(super) fn checksum_of(stored: &[u8]) -> &[u8] {
 }
 
 fn checksum(bytes: &[u8]) -> [u8; CHECKSUM] {
-    *blake3::hash(bytes).as_bytes().first_chunk().expect("a hash has 32 bytes")
+    *blake3::hash(bytes)
+        .as_bytes()
+        .first_chunk()
+        .expect("a hash has 32 bytes")
 }
 
 #[cfg(test)]

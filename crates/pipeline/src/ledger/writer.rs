@@ -16,9 +16,25 @@ const GROUP: usize = 512;
 
 /// Something to be written; values are packed.
 pub(super) enum Write {
-    Outcome { key: OutcomeKey, stage: &'static str, basis: Basis, digest: Digest, outcome: Box<StoredOutcome> },
-    Memo { key: Fingerprint, value: Vec<u8> },
-    Listing { run: String, stage: &'static str, records: u64, view: Fingerprint, inputs: String, keys: Vec<u8> },
+    Outcome {
+        key: OutcomeKey,
+        stage: &'static str,
+        basis: Basis,
+        digest: Digest,
+        outcome: Box<StoredOutcome>,
+    },
+    Memo {
+        key: Fingerprint,
+        value: Vec<u8>,
+    },
+    Listing {
+        run: String,
+        stage: &'static str,
+        records: u64,
+        view: Fingerprint,
+        inputs: String,
+        keys: Vec<u8>,
+    },
     Pins(Vec<(String, String)>),
     Forget(Vec<OutcomeKey>),
 }
@@ -35,15 +51,29 @@ impl Writer {
     pub(super) fn start(connection: Connection, path: &Path) -> std::io::Result<Self> {
         let (queue, waiting) = mpsc::channel(QUEUE);
         let owned = path.to_owned();
-        let thread = thread::Builder::new().name("ledger".to_owned()).spawn(move || work(connection, waiting, &owned))?;
-        Ok(Self { queue: Some(queue), thread: Some(thread), path: path.to_owned() })
+        let thread = thread::Builder::new()
+            .name("ledger".to_owned())
+            .spawn(move || work(connection, waiting, &owned))?;
+        Ok(Self {
+            queue: Some(queue),
+            thread: Some(thread),
+            path: path.to_owned(),
+        })
     }
 
     /// Hands over a write and waits until it is durable.
     pub(super) async fn write(&self, write: Write) -> Result<(), LedgerError> {
-        let gone = || LedgerError::Broken { path: self.path.display().to_string(), message: "its writer ended".to_owned() };
+        let gone = || LedgerError::Broken {
+            path: self.path.display().to_string(),
+            message: "its writer ended".to_owned(),
+        };
         let (acknowledge, acknowledged) = oneshot::channel();
-        self.queue.as_ref().ok_or_else(gone)?.send((write, acknowledge)).await.map_err(|_| gone())?;
+        self.queue
+            .as_ref()
+            .ok_or_else(gone)?
+            .send((write, acknowledge))
+            .await
+            .map_err(|_| gone())?;
         acknowledged.await.map_err(|_| gone())?
     }
 
@@ -65,10 +95,15 @@ impl Drop for Writer {
     }
 }
 
-fn work(mut connection: Connection, mut waiting: mpsc::Receiver<(Write, Acknowledgement)>, path: &Path) {
+fn work(
+    mut connection: Connection,
+    mut waiting: mpsc::Receiver<(Write, Acknowledgement)>,
+    path: &Path,
+) {
     let mut group = Vec::with_capacity(GROUP);
     while waiting.blocking_recv_many(&mut group, GROUP) > 0 {
-        let (writes, acknowledgements): (Vec<Write>, Vec<Acknowledgement>) = group.drain(..).unzip();
+        let (writes, acknowledgements): (Vec<Write>, Vec<Acknowledgement>) =
+            group.drain(..).unzip();
         let result = commit(&mut connection, writes).map_err(|error| sqlite_error(path, &error));
         for acknowledgement in acknowledgements {
             // Whoever no longer waits was cancelled; the write stands all the same.
@@ -87,7 +122,13 @@ fn commit(connection: &mut Connection, writes: Vec<Write>) -> rusqlite::Result<(
 
 fn apply(transaction: &Transaction<'_>, write: Write) -> rusqlite::Result<()> {
     match write {
-        Write::Outcome { key, stage, basis, digest, outcome } => {
+        Write::Outcome {
+            key,
+            stage,
+            basis,
+            digest,
+            outcome,
+        } => {
             transaction
                 .prepare_cached(
                     "INSERT OR REPLACE INTO outcome (key, stage, item, basis, status, reason, message, spurious, records, digest, value)
@@ -119,13 +160,21 @@ fn apply(transaction: &Transaction<'_>, write: Write) -> rusqlite::Result<()> {
                 .prepare_cached("INSERT OR REPLACE INTO memo (key, value) VALUES (?1, ?2)")?
                 .execute(params![key.as_bytes().as_slice(), value])?;
         }
-        Write::Listing { run, stage, records, view, inputs, keys } => {
+        Write::Listing {
+            run,
+            stage,
+            records,
+            view,
+            inputs,
+            keys,
+        } => {
             transaction
                 .prepare_cached("INSERT OR REPLACE INTO listing (run, stage, records, view, inputs, keys) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
                 .execute(params![run, stage, records as i64, view.as_bytes(), inputs, keys])?;
         }
         Write::Pins(facts) => {
-            let mut pin = transaction.prepare_cached("INSERT OR IGNORE INTO pin (name, value) VALUES (?1, ?2)")?;
+            let mut pin = transaction
+                .prepare_cached("INSERT OR IGNORE INTO pin (name, value) VALUES (?1, ?2)")?;
             for (name, value) in facts {
                 pin.execute([name, value])?;
             }

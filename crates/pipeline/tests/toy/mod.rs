@@ -14,8 +14,9 @@ use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use synth_core::{Config, Fingerprint};
 use synth_pipeline::{
-    Blobs, Cancel, Event, Invocation, Item, Ledger, Mode, Observer, Outcome, Outcomes, PartFormat, PartRow, Record, Rejected, Run, Services,
-    Spend, Stage, StageCx, StageError, Summary, WorkError, WrittenPart, run_stages,
+    Blobs, Cancel, Event, Invocation, Item, Ledger, Mode, Observer, Outcome, Outcomes, PartFormat,
+    PartRow, Record, Rejected, Run, Services, Spend, Stage, StageCx, StageError, Summary,
+    WorkError, WrittenPart, run_stages,
 };
 
 /// What flows through the toy stages.
@@ -26,7 +27,10 @@ pub struct Thing {
 }
 
 pub fn thing(id: impl Into<String>, text: impl Into<String>) -> Thing {
-    Thing { id: id.into(), text: text.into() }
+    Thing {
+        id: id.into(),
+        text: text.into(),
+    }
 }
 
 pub fn things(count: usize) -> Vec<Thing> {
@@ -50,16 +54,41 @@ pub type Worked = Result<Outcome<Thing>, WorkError>;
 /// Turns a thing into what its id asks for: `drop…`, `fail…`, `flaky…`, `two…`, or itself.
 pub async fn by_name(thing: Thing) -> Worked {
     use synth_core::{FailureKind, RecordError};
-    Ok(match thing.id.trim_end_matches(|c: char| c.is_ascii_digit()) {
-        "drop" => Outcome::dropped("too_small", "it has no rows"),
-        "fail" => return Err(RecordError::permanent(FailureKind::Data, "unreadable", "its table does not parse").into()),
-        "flaky" => return Err(RecordError::spurious(FailureKind::Model, "overloaded", "the endpoint is busy").into()),
-        "two" => Outcome::Kept {
-            records: ["a", "b"].map(|half| Thing { id: format!("{}{half}", thing.id), text: thing.text.clone() }).to_vec(),
-            rejected: vec![Rejected { id: "third".to_owned(), reason: "malformed".to_owned(), message: "no question".to_owned() }],
+    Ok(
+        match thing.id.trim_end_matches(|c: char| c.is_ascii_digit()) {
+            "drop" => Outcome::dropped("too_small", "it has no rows"),
+            "fail" => {
+                return Err(RecordError::permanent(
+                    FailureKind::Data,
+                    "unreadable",
+                    "its table does not parse",
+                )
+                .into());
+            }
+            "flaky" => {
+                return Err(RecordError::spurious(
+                    FailureKind::Model,
+                    "overloaded",
+                    "the endpoint is busy",
+                )
+                .into());
+            }
+            "two" => Outcome::Kept {
+                records: ["a", "b"]
+                    .map(|half| Thing {
+                        id: format!("{}{half}", thing.id),
+                        text: thing.text.clone(),
+                    })
+                    .to_vec(),
+                rejected: vec![Rejected {
+                    id: "third".to_owned(),
+                    reason: "malformed".to_owned(),
+                    message: "no question".to_owned(),
+                }],
+            },
+            _ => Outcome::kept(thing),
         },
-        _ => Outcome::kept(thing),
-    })
+    )
 }
 
 /// A stage that does what its script says and remembers what it worked on.
@@ -97,7 +126,11 @@ impl Toy {
     }
 
     pub fn after(name: &'static str, reads: &'static [&'static str]) -> Self {
-        Self { name, reads, ..Self::source(Vec::new(), by_name) }
+        Self {
+            name,
+            reads,
+            ..Self::source(Vec::new(), by_name)
+        }
     }
 
     /// What was worked on since the last call, sorted.
@@ -142,7 +175,14 @@ impl Stage<Purse> for Toy {
     }
     async fn run(&self, cx: &StageCx<'_, Purse>) -> Result<Summary, StageError> {
         match self.reads.first() {
-            None => cx.each(self.items.len(), self.items.iter().cloned().map(Ok), |thing| self.work(thing)).await,
+            None => {
+                cx.each(
+                    self.items.len(),
+                    self.items.iter().cloned().map(Ok),
+                    |thing| self.work(thing),
+                )
+                .await
+            }
             Some(input) => {
                 let (total, records) = cx.records::<Thing>(input)?;
                 cx.each(total, records, |thing| self.work(thing)).await
@@ -172,13 +212,32 @@ impl PartFormat for JsonLines {
         let (path, mut count) = (format!("{stem}.jsonl"), 0);
         let mut file = BufWriter::new(File::create(folder.join(&path))?);
         for row in rows {
-            let PartRow { id, parent, status, reason, record, .. } = row?;
-            writeln!(file, "{id} of {parent}: {status} {} {}", reason.unwrap_or_default(), record.unwrap_or_default())?;
+            let PartRow {
+                id,
+                parent,
+                status,
+                reason,
+                record,
+                ..
+            } = row?;
+            writeln!(
+                file,
+                "{id} of {parent}: {status} {} {}",
+                reason.unwrap_or_default(),
+                record.unwrap_or_default()
+            )?;
             count += 1;
         }
-        file.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
+        file.into_inner()
+            .map_err(std::io::IntoInnerError::into_error)?
+            .sync_all()?;
         let bytes = fs::read(folder.join(&path))?;
-        Ok(vec![WrittenPart { path, rows: count, bytes: bytes.len() as u64, blake3: Fingerprint::of_bytes(&bytes) }])
+        Ok(vec![WrittenPart {
+            path,
+            rows: count,
+            bytes: bytes.len() as u64,
+            blake3: Fingerprint::of_bytes(&bytes),
+        }])
     }
 }
 
@@ -196,9 +255,14 @@ impl Observer for Log {
     fn on(&self, event: &Event) {
         match event {
             Event::Explained { id, why, .. } => {
-                self.explained.lock().unwrap().insert(id.clone(), why.clone());
+                self.explained
+                    .lock()
+                    .unwrap()
+                    .insert(id.clone(), why.clone());
             }
-            Event::ItemSettled { id, earlier: false, .. } => {
+            Event::ItemSettled {
+                id, earlier: false, ..
+            } => {
                 self.settled.lock().unwrap().push(id.clone());
                 if let Some((left, cancel)) = &mut *self.cancel_after.lock().unwrap() {
                     *left = left.saturating_sub(1);
@@ -234,7 +298,14 @@ impl World {
         let mut config = synth_core::config::load(&[]).unwrap();
         config.jobs.items = 4;
         let folder = tempfile::tempdir().unwrap();
-        Self { folder, config, cancel: Cancel::default(), log: Arc::default(), mode: Mode::Work, limit: None }
+        Self {
+            folder,
+            config,
+            cancel: Cancel::default(),
+            log: Arc::default(),
+            mode: Mode::Work,
+            limit: None,
+        }
     }
 
     pub fn view(&self) -> Run {
@@ -255,7 +326,8 @@ impl World {
         self.log.explained.lock().unwrap().clear();
         self.log.settled.lock().unwrap().clear();
         let blobs = Blobs::open(&self.folder.path().join("data")).unwrap();
-        let stages: Vec<&dyn Stage<Purse>> = stages.iter().map(|toy| *toy as &dyn Stage<Purse>).collect();
+        let stages: Vec<&dyn Stage<Purse>> =
+            stages.iter().map(|toy| *toy as &dyn Stage<Purse>).collect();
         let invocation = Invocation {
             run: &self.view(),
             config: &self.config,
@@ -274,20 +346,34 @@ impl World {
     /// Runs stages that are expected to end, and returns their accounts.
     pub async fn ended(&self, stages: &[&Toy]) -> Vec<Summary> {
         let outcomes = self.run(stages).await;
-        assert!(outcomes.stopped.is_none(), "stopped: {:?}", outcomes.stopped);
+        assert!(
+            outcomes.stopped.is_none(),
+            "stopped: {:?}",
+            outcomes.stopped
+        );
         assert!(outcomes.summaries.iter().all(Summary::is_balanced));
         outcomes.summaries
     }
 
     /// The lines of a part file of the run.
     pub fn part(&self, stage: &str, stem: &str) -> Vec<String> {
-        let path = self.view().stage_folder(stage).join(format!("{stem}.jsonl"));
-        fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect()
+        let path = self
+            .view()
+            .stage_folder(stage)
+            .join(format!("{stem}.jsonl"));
+        fs::read_to_string(path)
+            .unwrap()
+            .lines()
+            .map(str::to_owned)
+            .collect()
     }
 
     /// The ids of the records that the run shows of a stage.
     pub fn kept(&self, stage: &str) -> Vec<String> {
-        self.part(stage, "part").iter().map(|line| line.split(' ').next().unwrap().to_owned()).collect()
+        self.part(stage, "part")
+            .iter()
+            .map(|line| line.split(' ').next().unwrap().to_owned())
+            .collect()
     }
 
     pub fn why(&self, id: &str) -> Option<String> {
