@@ -9,6 +9,7 @@ const MAX_DEPTH: usize = 16;
 /// `math.isclose`), with room for a rounding error of the last binary digits. Thousands separators, a currency sign,
 /// `%`, a Unicode minus and scientific notation are understood. `%` and currency signs are units: `12.5%` equals
 /// `12.5`, not `0.125`; two different units are never equal.
+/// `1,234` is a number; a list of 1 and 234 is written with a space or brackets.
 ///
 /// Otherwise lists, `a, b` or `[a, b]` or `(a, b)`: of equal length and equal element by element, in order.
 ///
@@ -112,14 +113,16 @@ fn stays_inside(text: &str) -> bool {
 fn split_at_commas(text: &str) -> Vec<&str> {
     let mut parts = Vec::new();
     let (mut start, mut depth) = (0, 0_i64);
+    let mut at_start = true;
     let mut quote: Option<char> = None;
     for (index, letter) in text.char_indices() {
-        let at_start = text[start..index].trim().is_empty();
+        let begins = at_start;
+        at_start = begins && letter.is_whitespace();
         match quote {
             Some(open) if letter == open => quote = None,
             Some(_) => {}
             // A quote counts only where an element begins: `it's, so` has an apostrophe. One that never closes is text.
-            None if at_start
+            None if begins
                 && matches!(letter, '"' | '\'')
                 && text[index + 1..].contains(letter) =>
             {
@@ -128,6 +131,7 @@ fn split_at_commas(text: &str) -> Vec<&str> {
             None if letter == ',' && depth <= 0 => {
                 parts.push(&text[start..index]);
                 start = index + 1;
+                at_start = true;
             }
             None => depth += step(letter),
         }
@@ -336,6 +340,14 @@ mod tests {
     fn deep_nesting_does_not_exhaust_the_stack() {
         let deep = "[".repeat(100_000) + &"]".repeat(100_000);
         assert!(same(&deep, &deep));
+    }
+
+    #[test]
+    fn long_values_are_compared_in_linear_time() {
+        for filler in [" ", "a ", ",", "',", "[1],", "\"x', "] {
+            let long = format!("[{}]", filler.repeat(200_000));
+            assert!(same(&long, &long));
+        }
     }
 
     proptest! {

@@ -1,4 +1,4 @@
-//! Verifiers: pure functions from what an agent left behind to a [`Score`](synth_core::Score).
+//! Verifiers: pure functions from what an agent left behind to a [`Score`].
 //!
 //! They are total: whatever bytes come in, a score and a reason come out. They read no file, no clock and no global
 //! state, so that the same answer always earns the same reward. A reason may quote the truth; it belongs in records,
