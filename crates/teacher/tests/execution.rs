@@ -25,8 +25,11 @@ impl Folders {
         Self(root)
     }
 
+    /// The folders with tables to ask about.
     fn each(&self) -> Vec<PathBuf> {
-        let mut folders: Vec<PathBuf> = std::fs::read_dir(&self.0).expect("tables were made").map(|entry| entry.expect("readable").path()).collect();
+        let predicts = |folder: &PathBuf| folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with("predict-"));
+        let entries = std::fs::read_dir(&self.0).expect("tables were made");
+        let mut folders: Vec<PathBuf> = entries.map(|entry| entry.expect("readable").path()).filter(|folder| !predicts(folder)).collect();
         folders.sort();
         folders
     }
@@ -196,6 +199,42 @@ fn errors_are_tripped_over_and_repaired() {
     }
     eprintln!("{failed} of {attempts} attempts tripped");
     assert!(failed * 10 >= attempts * 9, "{failed} of {attempts}");
+}
+
+#[test]
+fn predictions_are_written_and_better_than_a_guess() {
+    let Some(python) = python() else { return };
+    let folders = Folders::make(&python, "predict");
+    let mut worker = Worker::start(&python);
+    for (name, target, metric, time) in
+        [("predict-class", "dear", "macro_f1", None), ("predict-reg", "price", "r2", None), ("predict-series", "visitors", "r2", Some("day"))]
+    {
+        let folder = folders.0.join(name);
+        let question = prompt(
+            "trajectories/predict",
+            &json!({"train_file": "train.csv", "test_file": "test.csv", "target": target, "id_column": "row id",
+                "submission_file": "submission.csv", "metric": metric, "time_column": time}),
+        );
+        let tables = worker.tables(&folder);
+        let task = prompt(
+            "trajectories/solve",
+            &json!({"title": "t", "context": "", "tables": tables, "question": question, "constraints": "", "answer_format": "the name of the file"}),
+        );
+        for (seed, error_rate) in [(0, 0.0), (1, 1.0), (2, 1.0), (3, 0.0), (4, 1.0), (5, 0.0)] {
+            let config = TeacherConfig { error_rate, wrong_rate: 0.0 };
+            std::fs::remove_file(folder.join("submission.csv")).ok();
+            let ended = converse(&config, &mut worker, &folder, &task, seed, seed % 2 == 1);
+            assert_eq!(ended.answer.as_deref(), Some("submission.csv"), "{name}: {:?}", ended.cells);
+            let failed = ended.cells.iter().filter(|(_, output)| output.contains("Traceback")).count();
+            assert_eq!(failed, usize::from(error_rate > 0.0), "{name}: {:?}", ended.cells);
+            let score = worker.run(&format!(
+                "import pandas as pd\nfrom sklearn.metrics import f1_score, r2_score\npair = pd.read_csv('truth.csv').merge(pd.read_csv('submission.csv'), on='row id')\nassert len(pair) == len(pd.read_csv('truth.csv'))\nprint({})",
+                if metric == "r2" { "r2_score(pair.iloc[:, 1], pair.iloc[:, 2])" } else { "f1_score(pair.iloc[:, 1], pair.iloc[:, 2], average='macro')" }
+            ));
+            eprintln!("{name} seed {seed}: {}", score.trim());
+            assert!(score.trim().parse::<f64>().is_ok_and(|score| score > 0.5), "{name} seed {seed}: {score} {:?}", ended.cells);
+        }
+    }
 }
 
 #[test]

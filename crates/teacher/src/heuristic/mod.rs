@@ -9,11 +9,14 @@ mod models;
 mod wording;
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use regex::Regex;
 
 use mentions::{Mention, mentions};
 use wording::{Statistic, choose, decimals, is_count, number_after, options, placeholder, statistic};
 
-use crate::prompt::{Column, Question, Table};
+use crate::prompt::{Column, Question, Table, pattern};
 use crate::python::literal;
 
 /// A way to answer a question.
@@ -95,7 +98,9 @@ pub fn plan(question: &Question, tables: &[Table], names: &[String]) -> Option<P
         for name in names {
             printed.push(value(&mut reading, name)?);
         }
-        Some(printed)
+        // The same expression under two names means that the difference between them was not understood.
+        let expressions: BTreeSet<&str> = printed.iter().filter_map(|line| line.split_once(" % ").map(|(_, expression)| expression)).collect();
+        (expressions.len() == printed.len()).then_some(printed)
     })?;
     let columns: Vec<String> = reading.used.iter().cloned().collect();
     let quoted: Vec<String> = columns.iter().map(|column| format!("`{column}`")).collect();
@@ -297,7 +302,7 @@ fn value(reading: &mut Reading, name: &str) -> Option<String> {
         return missing(reading, name, places);
     }
     let remaining = ["left", "remain", "after_removal", "row_count", "entries"].iter().any(|word| lower.contains(word));
-    if reading.lower.contains("outlier") {
+    if treats_outliers(&reading.lower) {
         let x = outliers(reading, name)?;
         let stat = statistic(name);
         return Some(match stat {
@@ -319,6 +324,13 @@ fn value(reading: &mut Reading, name: &str) -> Option<String> {
     let digits = if stat == Statistic::Sum && is_count(reading.question, name) { 0 } else { places };
     let whole = inside.contains("integer") || reading.question.format.contains("positive integer");
     Some(print_number(name, &stat.expression(&x, &reading.lower), if whole { 0 } else { digits }))
+}
+
+/// Whether outliers are to be found; "do not consider outliers" mentions them only.
+fn treats_outliers(lower: &str) -> bool {
+    static PASSING: LazyLock<Regex> =
+        LazyLock::new(|| pattern(r"(?:do not|don't|without|no need to|ignore)[^.]{0,60}outlier[^.]*"));
+    PASSING.replace_all(lower, "").contains("outlier")
 }
 
 /// The statistic that the question names when its format does not.
@@ -390,7 +402,16 @@ fn outliers(reading: &mut Reading, name: &str) -> Option<String> {
 
 /// Computes a correlation; the variables of r and p.
 fn correlation(reading: &mut Reading, name: &str) -> Option<(String, String)> {
-    let columns = reading.numeric_mentions();
+    let mut columns = reading.numeric_mentions();
+    // Columns in their own spelling count for more than words that only resemble a name.
+    let sure: Vec<Column> = columns
+        .iter()
+        .filter(|column| reading.mentions.iter().any(|mention| mention.column.name == column.name && mention.strength >= 3))
+        .cloned()
+        .collect();
+    if sure.len() == 2 && reading.derived.is_none() {
+        columns = sure;
+    }
     let (a, b) = if let Some((variable, components)) = reading.derived.clone() {
         let other = columns.iter().find(|column| !components.contains(&column.name)).cloned()?;
         (variable, reading.numbers(&other))

@@ -71,8 +71,8 @@ pub fn statistic(name: &str) -> Option<Statistic> {
         (&["variance", "var"], Statistic::Variance),
         (&["skew"], Statistic::Skew),
         (&["kurt"], Statistic::Kurtosis),
-        (&["range"], Statistic::Range),
         (&["mean", "average", "avg"], Statistic::Mean),
+        (&["range"], Statistic::Range),
         (&["minimum", "min", "lowest"], Statistic::Min),
         (&["maximum", "max", "highest"], Statistic::Max),
         (&["total", "sum"], Statistic::Sum),
@@ -114,7 +114,7 @@ pub fn decimals(question: &Question, name: &str) -> usize {
     if let Some(found) = digits(&inside) {
         return found;
     }
-    let explained = question.format.split_once(" where ").or_else(|| question.format.split_once("Where ")).map_or("", |(_, rest)| rest);
+    let explained = question.format.split_once("where ").or_else(|| question.format.split_once("Where ")).map_or("", |(_, rest)| rest);
     for key in [inside.as_str(), name] {
         if key.is_empty() {
             continue;
@@ -122,8 +122,8 @@ pub fn decimals(question: &Question, name: &str) -> usize {
         for quote in ['"', '\'', '`'] {
             if let Some((_, rest)) = explained.split_once(&format!("{quote}{key}{quote}")) {
                 // The explanation of this value ends where that of the next begins; shared ones come together before it.
-                let clause = rest.split_once(". ").map_or(rest, |(clause, _)| clause);
-                if let Some(found) = digits(clause) {
+                let clause = rest.find(". ").or_else(|| rest.find(".\n")).map_or(rest, |end| &rest[..end]);
+                if let Some(found) = digits(clause).filter(|digits| *digits > 0) {
                     return found;
                 }
             }

@@ -55,3 +55,24 @@ orders = pd.DataFrame({
 })
 write("shop", "orders.csv", orders)
 write("shop", "customers.csv", customers)
+
+
+def split(folder, table, target, test_rows):
+    """The last rows become the test file, without their target; `truth.csv` beside `data/` keeps it."""
+    table.insert(0, "row id", np.arange(len(table)))
+    known, hidden = table.iloc[:-test_rows], table.iloc[-test_rows:]
+    write(folder, "train.csv", known)
+    write(folder, "test.csv", hidden.drop(columns=[target]))
+    hidden[["row id", target]].to_csv(os.path.join(root, folder, "truth.csv"), index=False)
+
+
+homes = odd(7, 1200).drop(columns=["note"])
+homes["dear"] = np.where(homes["price"] > homes["price"].median(), "dear", "cheap")
+split("predict-class", homes.drop(columns=["price"]), "dear", 240)
+split("predict-reg", odd(8, 1200), "price", 240)
+days = pd.date_range("2018-01-01", periods=900, freq="D")
+series = pd.DataFrame({
+    "day": days.strftime("%Y-%m-%d"),
+    "visitors": (200 + 0.1 * np.arange(900) + 40 * (days.dayofweek >= 5) + 30 * np.sin(2 * np.pi * days.dayofyear / 365) + rng.normal(0, 8, 900)).round(1),
+})
+split("predict-series", series, "visitors", 120)
