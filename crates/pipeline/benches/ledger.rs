@@ -15,7 +15,8 @@ use synth_pipeline::Ledger;
 mod synthetic;
 
 const VALUE: usize = 8192;
-const TIME: Duration = Duration::from_secs(4);
+const TIME: Duration = Duration::from_secs(1);
+const ROUNDS: u32 = 6;
 
 type Measured<T> = Result<T, Box<dyn std::error::Error>>;
 
@@ -32,10 +33,14 @@ fn main() -> Measured<()> {
     let mut rows = Vec::new();
     let mut syncs = 0.0_f64;
     for batch in [1, 64] {
-        // Before and after, the better of the two: shared disks have moods.
-        let before = append_and_sync(folder.path(), batch)?;
-        let rate = runtime.block_on(puts(&folder.path().join(format!("puts-{batch}")), batch))?;
-        let plain = before.max(append_and_sync(folder.path(), batch)?);
+        // In turns, for shared disks have moods: both sides meet the same ones.
+        let (mut plain, mut rate) = (0.0, 0.0);
+        for round in 0..ROUNDS {
+            let name = format!("{batch}-{round}");
+            plain += append_and_sync(&folder.path().join(format!("plain-{name}")), batch)?
+                / f64::from(ROUNDS);
+            rate += runtime.block_on(puts(&folder.path().join(name), batch))? / f64::from(ROUNDS);
+        }
         syncs = syncs.max(plain / batch as f64);
         rows.push((
             format!("plain append + fsync, batch {batch}"),
@@ -86,8 +91,8 @@ fn value(n: u64) -> Vec<u8> {
 }
 
 /// The physical limit: values a second appended to a file that is synced after each batch.
-fn append_and_sync(folder: &Path, batch: u64) -> io::Result<f64> {
-    let mut file = File::create(folder.join(format!("plain-{batch}")))?;
+fn append_and_sync(path: &Path, batch: u64) -> io::Result<f64> {
+    let mut file = File::create(path)?;
     let started = Instant::now();
     let mut written = 0;
     while started.elapsed() < TIME {
