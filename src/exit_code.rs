@@ -75,10 +75,10 @@ impl Failure {
             StageError::Model(_) | StageError::Sandbox(_) => ExitCode::Unavailable,
             StageError::Ledger(LedgerError::InUse { .. }) => ExitCode::LedgerInUse,
             StageError::Ledger(_) | StageError::Files(_) => ExitCode::Files,
-            StageError::MissingInput { .. } => ExitCode::Usage,
+            StageError::MissingInput { .. } | StageError::OutdatedInput { .. } => ExitCode::Usage,
         };
         let hint = match error {
-            StageError::MissingInput { .. } => String::new(),
+            StageError::MissingInput { .. } | StageError::OutdatedInput { .. } => String::new(),
             StageError::TooManyFailed { .. } => {
                 format!("\n  see:  synth show --run {run} --failed\n  hint: finished items are kept; `synth run --run {run}` goes on")
             }

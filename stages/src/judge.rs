@@ -127,7 +127,7 @@ fn request(cx: &Cx<'_>, trajectory: &Trajectory, target: &Target, facts: &Execut
             answer => trajectory.answer.as_deref().unwrap_or("none"),
             reference => target.reference(),
             reward => format!("{:.4}", trajectory.score.reward),
-            facts => facts,
+            facts => minijinja::Value::from(minijinja::value::Serde(facts)),
         },
     );
     ChatRequest {

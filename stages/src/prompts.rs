@@ -47,7 +47,6 @@ impl Prompt {
 static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.set_trim_blocks(false);
     for prompt in ALL {
         environment.add_template(prompt.name, prompt.body()).expect("the prompts are templates: a test renders each");
     }

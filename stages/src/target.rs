@@ -1,5 +1,6 @@
 //! What is attempted: a query, or a task that brings its own question.
 
+use minijinja::Value;
 use serde::Serialize;
 use synth_core::{Query, Task, Verifier};
 use synth_pipeline::{Index, StageError};
@@ -103,7 +104,7 @@ impl Target {
             minijinja::context! {
                 title => &self.task.slug,
                 context => &self.task.context,
-                tables => &self.task.tables,
+                tables => Value::from(minijinja::value::Serde(&self.task.tables)),
                 question => self.question(),
                 constraints => self.constraints(),
                 answer_format => self.answer_format(),

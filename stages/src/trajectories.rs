@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use serde::Serialize;
 use synth_core::config::Config;
-use synth_core::{DataFile, Fingerprint, Query, Score, Task, Trajectory, TrajectoryId, Verifier};
+use synth_core::{DataFile, Fingerprint, Query, Score, Trajectory, TrajectoryId, Verifier};
 use synth_pipeline::{Estimate, Item, Outcome, Stage, StageError, Summary, WorkError};
 use synth_sandbox::Artifact;
 
@@ -67,6 +67,11 @@ impl Stage<Services> for Trajectories {
 
     fn estimate(&self, _: &Config) -> Estimate {
         Estimate { records: 1.0, calls: 4.0, tokens: 4.0 * 3000.0 }
+    }
+
+    fn feeds(&self, config: &Config) -> Vec<(&'static str, f64)> {
+        let attempts = f64::from(config.trajectories.attempts);
+        vec![("prepare", attempts / 2.0), ("queries", attempts)]
     }
 
     async fn run(&self, cx: &Cx<'_>) -> Result<Summary, StageError> {

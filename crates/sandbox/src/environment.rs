@@ -62,6 +62,11 @@ pub struct Python {
     pub version: String,
 }
 
+/// The packages that every environment of this version holds: what code printed under others may differ.
+pub fn fingerprint() -> Fingerprint {
+    Fingerprint::of_bytes(REQUIREMENTS.as_bytes())
+}
+
 /// The environment, made first if there is none. `progress` is told what takes long.
 pub async fn provide(
     config: &SandboxConfig,

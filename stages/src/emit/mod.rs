@@ -296,8 +296,8 @@ impl Writers {
         let (options, timings) = (&cx.config.emit, cx.config.run.timings);
         let splits = [Split::Train, Split::Eval];
         Self {
-            sft: splits.map(|split| (split, DatasetWriter::create(folder, "sft", split, options, timings))).into(),
-            rl: splits.map(|split| (split, DatasetWriter::create(folder, "rl", split, options, timings))).into(),
+            sft: splits.map(|split| (split, DatasetWriter::create(folder, "sft", split, options).with_timings(timings))).into(),
+            rl: splits.map(|split| (split, DatasetWriter::create(folder, "rl", split, options))).into(),
             rl_rows: BTreeMap::new(),
         }
     }

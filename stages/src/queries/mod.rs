@@ -71,6 +71,11 @@ impl Stage<Services> for Queries {
         Estimate { records: queries, calls: queries + 3.0, tokens: (queries + 3.0) * 4000.0 }
     }
 
+    // Of what a source makes, one task is explored.
+    fn feeds(&self, config: &Config) -> Vec<(&'static str, f64)> {
+        vec![("prepare", f64::from(config.queries.explorations) / 2.0)]
+    }
+
     async fn run(&self, cx: &Cx<'_>) -> Result<Summary, StageError> {
         let mut explorations = Vec::new();
         let mut seeds = std::collections::HashMap::new();
@@ -101,7 +106,7 @@ async fn explore(cx: &Cx<'_>, exploration: Exploration) -> Result<Outcome<Query>
         minijinja::context! {
             title => &task.slug,
             context => &task.context,
-            tables => &task.tables,
+            tables => minijinja::Value::from(minijinja::value::Serde(&task.tables)),
             per_task => cx.config.queries.per_task,
             seed_question => &seed_question,
         },

@@ -8,12 +8,13 @@ use async_trait::async_trait;
 use serde::Serialize;
 use synth_core::config::{Config, SelectConfig};
 use synth_core::{Fingerprint, Judgement, QueryId, Role, Selection, Trajectory, Verdict};
-use synth_pipeline::{Item, Outcome, Record, Stage, StageError, Summary};
+use synth_pipeline::{Item, Outcome, Stage, StageError, Summary};
 
 use crate::Cx;
 use crate::services::{Services, reply_basis};
-use crate::target::{self, Targets};
-use similarity::{Duplicate, Question};
+use crate::target;
+pub(crate) use similarity::Duplicate;
+use similarity::Question;
 
 /// The stage.
 pub struct Select;

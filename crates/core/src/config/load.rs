@@ -67,7 +67,8 @@ pub fn load(layers: &[Layer]) -> Result<Config, ConfigError> {
     let mut places = Places::default();
     for layer in std::iter::once(&defaults).chain(layers) {
         let table = parse(layer, &mut places)?;
-        if table.contains_key("sources") {
+        // A file that names sources means those; a single key changes or adds to what is there.
+        if matches!(layer, Layer::File { .. }) && table.contains_key("sources") {
             merged.remove("sources");
         }
         merge(&mut merged, table);
