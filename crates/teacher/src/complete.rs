@@ -30,12 +30,24 @@ pub fn complete(config: &TeacherConfig, request: &Value) -> Value {
     let conversation = conversation::read(request);
     let message = match prompt::request(&conversation.task) {
         Request::Judge => say(&judge::judge(&conversation.task, &conversation.seed)),
-        Request::Explore { count, seed_question } => act(&conversation, explorer::explore(&conversation, count, &seed_question)),
-        Request::Predict(prediction) => act(&conversation, predictor::predict(config, &conversation, &prediction)),
-        Request::Solve(question) => act(&conversation, solver::solve(config, &conversation, &question)),
+        Request::Explore {
+            count,
+            seed_question,
+        } => act(
+            &conversation,
+            explorer::explore(&conversation, count, &seed_question),
+        ),
+        Request::Predict(prediction) => act(
+            &conversation,
+            predictor::predict(config, &conversation, &prediction),
+        ),
+        Request::Solve(question) => act(
+            &conversation,
+            solver::solve(config, &conversation, &question),
+        ),
         Request::Unknown => act(&conversation, puzzled()),
     };
-    respond(request, &conversation, message)
+    respond(request, &conversation, &message)
 }
 
 /// What the teacher says to a message that is none of its prompts.
@@ -55,10 +67,17 @@ fn say(content: &str) -> Value {
 fn act(conversation: &Conversation, step: Move) -> Value {
     let Move { thought, action } = step;
     match (&conversation.tool, action) {
-        (None, Action::Code(code)) => say(&format!("<reasoning>\n{thought}\n</reasoning>\n<code>\n{}\n</code>", code.trim_end())),
-        (None, Action::Answer(answer)) => say(&format!("<reasoning>\n{thought}\n</reasoning>\n<answer>\n{answer}\n</answer>")),
+        (None, Action::Code(code)) => say(&format!(
+            "<reasoning>\n{thought}\n</reasoning>\n<code>\n{}\n</code>",
+            code.trim_end()
+        )),
+        (None, Action::Answer(answer)) => say(&format!(
+            "<reasoning>\n{thought}\n</reasoning>\n<answer>\n{answer}\n</answer>"
+        )),
         (Some(tool), Action::Code(code)) => {
-            let hash = blake3::hash(format!("{}{}{code}", conversation.seed, conversation.steps.len()).as_bytes());
+            let hash = blake3::hash(
+                format!("{}{}{code}", conversation.seed, conversation.steps.len()).as_bytes(),
+            );
             let arguments = json!({"code": code.trim_end()}).to_string();
             json!({"role": "assistant", "content": thought, "tool_calls": [{
                 "id": format!("call_{}", &hash.to_hex()[..16]),
@@ -66,17 +85,30 @@ fn act(conversation: &Conversation, step: Move) -> Value {
                 "function": {"name": tool, "arguments": arguments},
             }]})
         }
-        (Some(_), Action::Answer(answer)) => say(&format!("{thought}\n\n<answer>\n{answer}\n</answer>")),
+        (Some(_), Action::Answer(answer)) => {
+            say(&format!("{thought}\n\n<answer>\n{answer}\n</answer>"))
+        }
     }
 }
 
-fn respond(request: &Value, conversation: &Conversation, message: Value) -> Value {
-    let sent: usize = request["messages"].as_array().map(|messages| messages.iter().map(|message| message.to_string().len()).sum()).unwrap_or(0);
+fn respond(request: &Value, conversation: &Conversation, message: &Value) -> Value {
+    let sent: usize = request["messages"].as_array().map_or(0, |messages| {
+        messages
+            .iter()
+            .map(|message| message.to_string().len())
+            .sum()
+    });
     let received = message["content"].as_str().map_or(0, str::len)
-        + message["tool_calls"][0]["function"]["arguments"].as_str().map_or(0, str::len);
+        + message["tool_calls"][0]["function"]["arguments"]
+            .as_str()
+            .map_or(0, str::len);
     // About four characters to a token.
     let (prompt_tokens, completion_tokens) = (sent.div_ceil(4), received.div_ceil(4));
-    let finish = if message["tool_calls"].is_array() { "tool_calls" } else { "stop" };
+    let finish = if message["tool_calls"].is_array() {
+        "tool_calls"
+    } else {
+        "stop"
+    };
     let hash = blake3::hash(message.to_string().as_bytes());
     json!({
         "id": format!("chatcmpl-{}", &hash.to_hex()[..24]),

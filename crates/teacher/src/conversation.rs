@@ -37,12 +37,25 @@ impl Step {
     /// The error that the output reports, if the run failed: its last line, `Name: message`.
     pub fn error(&self) -> Option<String> {
         static RAISED: LazyLock<Regex> = LazyLock::new(|| {
-            pattern(r"^\s*((?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*(?:Error|Exception|Interrupt|Exit|Iteration|Warning))(?::\s*(.*))?$")
+            pattern(
+                r"^\s*((?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*(?:Error|Exception|Interrupt|Exit|Iteration|Warning))(?::\s*(.*))?$",
+            )
         });
-        static ENDED: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?i)\b(timed out|time ?out|ran too long|took longer than|out of memory|too much memory|process (?:ended|died|was killed)|was (?:stopped|interrupted|killed))\b"));
+        static ENDED: LazyLock<Regex> = LazyLock::new(|| {
+            pattern(
+                r"(?i)\b(timed out|time ?out|ran too long|took longer than|out of memory|too much memory|process (?:ended|died|was killed)|was (?:stopped|interrupted|killed))\b",
+            )
+        });
         let traceback = self.output.contains("Traceback (most recent call last)");
-        let values = self.output.lines().any(|line| line.trim_start().starts_with('@') && line.trim_end().ends_with(']'));
-        if let Some(line) = self.output.lines().rev().find(|line| RAISED.is_match(line) && !line.contains("Warning"))
+        let values = self
+            .output
+            .lines()
+            .any(|line| line.trim_start().starts_with('@') && line.trim_end().ends_with(']'));
+        if let Some(line) = self
+            .output
+            .lines()
+            .rev()
+            .find(|line| RAISED.is_match(line) && !line.contains("Warning"))
             && (traceback || !values)
         {
             return Some(line.trim().to_owned());
@@ -53,25 +66,44 @@ impl Step {
         if values || self.output.contains("PROFILE {") {
             return None;
         }
-        self.output.lines().find(|line| ENDED.is_match(line)).map(|line| line.trim().chars().take(120).collect())
+        self.output
+            .lines()
+            .find(|line| ENDED.is_match(line))
+            .map(|line| line.trim().chars().take(120).collect())
     }
 }
 
 /// Reads a chat completion request; what it does not understand it leaves out.
 pub fn read(request: &Value) -> Conversation {
     static CODE: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?s)<code>\n?(.*?)\n?</code>"));
-    static INFORMATION: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?s)<information>\n?(.*?)\n?</information>"));
+    static INFORMATION: LazyLock<Regex> =
+        LazyLock::new(|| pattern(r"(?s)<information>\n?(.*?)\n?</information>"));
     let mut conversation = Conversation {
-        tool: request["tools"][0]["function"]["name"].as_str().map(str::to_owned),
-        seed: if request["seed"].is_null() { String::new() } else { request["seed"].to_string() },
-        model: request["model"].as_str().unwrap_or("builtin/teacher").to_owned(),
+        tool: request["tools"][0]["function"]["name"]
+            .as_str()
+            .map(str::to_owned),
+        seed: if request["seed"].is_null() {
+            String::new()
+        } else {
+            request["seed"].to_string()
+        },
+        model: request["model"]
+            .as_str()
+            .unwrap_or("builtin/teacher")
+            .to_owned(),
         ..Conversation::default()
     };
     let mut pending: Option<String> = None;
-    for message in request["messages"].as_array().map(Vec::as_slice).unwrap_or_default() {
+    for message in request["messages"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default()
+    {
         let content = text(&message["content"]);
         match message["role"].as_str() {
-            Some("system" | "developer") if conversation.system.is_empty() => conversation.system = content,
+            Some("system" | "developer") if conversation.system.is_empty() => {
+                conversation.system = content;
+            }
             Some("assistant") => {
                 let called = message["tool_calls"][0]["function"]["arguments"]
                     .as_str()
@@ -79,11 +111,15 @@ pub fn read(request: &Value) -> Conversation {
                         Ok(value) => value["code"].as_str().unwrap_or_default().to_owned(),
                         Err(_) => arguments.to_owned(),
                     });
-                pending = called.or_else(|| CODE.captures(&content).map(|found| found[1].to_owned()));
+                pending =
+                    called.or_else(|| CODE.captures(&content).map(|found| found[1].to_owned()));
             }
             Some("tool" | "function") => {
                 if let Some(code) = pending.take() {
-                    conversation.steps.push(Step { code, output: content });
+                    conversation.steps.push(Step {
+                        code,
+                        output: content,
+                    });
                 }
             }
             Some("user") => {
@@ -92,7 +128,10 @@ pub fn read(request: &Value) -> Conversation {
                 } else if let Some(found) = INFORMATION.captures(&content)
                     && let Some(code) = pending.take()
                 {
-                    conversation.steps.push(Step { code, output: found[1].to_owned() });
+                    conversation.steps.push(Step {
+                        code,
+                        output: found[1].to_owned(),
+                    });
                 }
             }
             _ => {}
@@ -105,7 +144,11 @@ pub fn read(request: &Value) -> Conversation {
 pub fn text(content: &Value) -> String {
     match content {
         Value::String(text) => text.clone(),
-        Value::Array(parts) => parts.iter().filter_map(|part| part["text"].as_str()).collect::<Vec<_>>().join("\n"),
+        Value::Array(parts) => parts
+            .iter()
+            .filter_map(|part| part["text"].as_str())
+            .collect::<Vec<_>>()
+            .join("\n"),
         _ => String::new(),
     }
 }
@@ -117,7 +160,12 @@ pub fn printed(outputs: &[&str], name: &str) -> Option<String> {
         .iter()
         .rev()
         .flat_map(|output| output.lines().rev())
-        .find_map(|line| line.trim().strip_prefix(&start)?.strip_suffix(']').map(str::to_owned))
+        .find_map(|line| {
+            line.trim()
+                .strip_prefix(&start)?
+                .strip_suffix(']')
+                .map(str::to_owned)
+        })
 }
 
 #[cfg(test)]
@@ -149,8 +197,12 @@ mod tests {
 
     #[test]
     fn a_traceback_is_an_error_and_a_printed_value_is_none() {
-        let step = |output: &str| Step { code: String::new(), output: output.to_owned() };
-        let failed = step("Traceback (most recent call last):\n  File \"cell\", line 1\nKeyError: 'Age '");
+        let step = |output: &str| Step {
+            code: String::new(),
+            output: output.to_owned(),
+        };
+        let failed =
+            step("Traceback (most recent call last):\n  File \"cell\", line 1\nKeyError: 'Age '");
         assert_eq!(failed.error().as_deref(), Some("KeyError: 'Age '"));
         assert_eq!(step("@mean[1.0]\n").error(), None);
         assert_eq!(step("FutureWarning: something\n@mean[1.0]").error(), None);

@@ -17,7 +17,9 @@ impl Dice {
         let hash = hasher.finalize();
         let mut first = [0; 8];
         first.copy_from_slice(&hash.as_bytes()[..8]);
-        Self { state: u64::from_le_bytes(first) }
+        Self {
+            state: u64::from_le_bytes(first),
+        }
     }
 
     fn next(&mut self) -> u64 {
@@ -31,7 +33,11 @@ impl Dice {
     /// A number below `count`; 0 when `count` is 0.
     pub fn below(&mut self, count: usize) -> usize {
         let value = self.next();
-        if count == 0 { 0 } else { (value % count as u64) as usize }
+        if count == 0 {
+            0
+        } else {
+            (value % count as u64) as usize
+        }
     }
 
     /// True with this probability.

@@ -23,6 +23,9 @@ struct Candidate {
     style: usize,
 }
 
+/// A question that came out well: the number of its run of code, and the values that the run printed.
+type Kept<'a> = (usize, &'a Candidate, Vec<(String, String)>);
+
 /// The next move of an exploration that is to end in `count` queries.
 pub fn explore(conversation: &Conversation, count: usize, seed_question: &str) -> Move {
     static LIMIT: LazyLock<Regex> = LazyLock::new(|| pattern(r"You have (\d+) messages"));
@@ -32,24 +35,34 @@ pub fn explore(conversation: &Conversation, count: usize, seed_question: &str) -
     };
     let profile = profile::read(&look.output).unwrap_or_else(|| profile::from_prompt(&tables));
     let candidates = candidates(conversation, &tables, &profile, seed_question);
-    let kept: Vec<(usize, &Candidate, Vec<(String, String)>)> = candidates
+    let kept: Vec<Kept> = candidates
         .iter()
         .zip(&conversation.steps[1..])
         .enumerate()
-        .filter_map(|(index, (candidate, step))| Some((index + 2, candidate, result(candidate, step)?)))
+        .filter_map(|(index, (candidate, step))| {
+            Some((index + 2, candidate, result(candidate, step)?))
+        })
         .collect();
-    let turns = LIMIT.captures(&conversation.system).and_then(|found| found[1].parse().ok()).unwrap_or(TURNS);
+    let turns = LIMIT
+        .captures(&conversation.system)
+        .and_then(|found| found[1].parse().ok())
+        .unwrap_or(TURNS);
     let tried = conversation.steps.len() - 1;
     let out_of_turns = conversation.steps.len() + 1 >= turns;
     match candidates.get(tried) {
-        Some(candidate) if kept.len() < count && !out_of_turns => attempt(conversation, candidate, &tables, kept.len(), count),
+        Some(candidate) if kept.len() < count && !out_of_turns => {
+            attempt(conversation, candidate, &tables, kept.len(), count)
+        }
         _ => report(&kept, count),
     }
 }
 
 fn first_look(conversation: &Conversation, tables: &[Table]) -> Move {
     let mut dice = Dice::new(&["explorer's words", &conversation.task, &conversation.seed]);
-    let names: Vec<String> = tables.iter().map(|table| format!("`{}`", table.path)).collect();
+    let names: Vec<String> = tables
+        .iter()
+        .map(|table| format!("`{}`", table.path))
+        .collect();
     let thought = match tables.len() {
         0 => "The task names no tables, so I look at what lies in the data folder.".to_owned(),
         1 => format!(
@@ -61,7 +74,11 @@ fn first_look(conversation: &Conversation, tables: &[Table]) -> Move {
         ),
         _ => format!(
             "{} {}; I also check which columns the files share, so that they can be joined.",
-            dice.phrase(&["I profile the files", "First a look at all files:", "I start with a profile of"]),
+            dice.phrase(&[
+                "I profile the files",
+                "First a look at all files:",
+                "I start with a profile of"
+            ]),
             names.join(", ")
         ),
     };
@@ -70,11 +87,19 @@ fn first_look(conversation: &Conversation, tables: &[Table]) -> Move {
     } else {
         profile::script(tables)
     };
-    Move { thought, action: Action::Code(code) }
+    Move {
+        thought,
+        action: Action::Code(code),
+    }
 }
 
 /// The questions worth trying, best spread of topics first; the same for every turn of a conversation.
-fn candidates(conversation: &Conversation, tables: &[Table], profile: &Profile, seed_question: &str) -> Vec<Candidate> {
+fn candidates(
+    conversation: &Conversation,
+    tables: &[Table],
+    profile: &Profile,
+    seed_question: &str,
+) -> Vec<Candidate> {
     let mut dice = Dice::new(&["explorer", &conversation.task, &conversation.seed]);
     let mut families: Vec<_> = families::all().iter().collect();
     dice.shuffle(&mut families);
@@ -82,7 +107,9 @@ fn candidates(conversation: &Conversation, tables: &[Table], profile: &Profile, 
     // Round after round, each topic gives one family.
     while !families.is_empty() {
         let mut topics = BTreeSet::new();
-        let (now, later): (Vec<_>, Vec<_>) = families.into_iter().partition(|family| topics.insert(family.topic.as_str()));
+        let (now, later): (Vec<_>, Vec<_>) = families
+            .into_iter()
+            .partition(|family| topics.insert(family.topic.as_str()));
         ordered.extend(now);
         families = later;
     }
@@ -93,14 +120,34 @@ fn candidates(conversation: &Conversation, tables: &[Table], profile: &Profile, 
         let join = ordered.remove(place);
         ordered.insert(0, join);
     }
-    let known = recognise(&Question { text: seed_question.to_owned(), constraints: main_file(tables), ..Question::default() }, tables);
+    let known = recognise(
+        &Question {
+            text: seed_question.to_owned(),
+            constraints: main_file(tables),
+            ..Question::default()
+        },
+        tables,
+    );
     let mut candidates = Vec::new();
     for _ in 0..2 {
         for family in &ordered {
-            let Some(problem) = fill(family, profile, &mut dice) else { continue };
-            let candidate = Candidate { problem, phrasing: dice.below(4), style: dice.below(family.style.len()) };
-            let repeated = candidates.iter().any(|other: &Candidate| other.problem == candidate.problem);
-            if !repeated && known.as_ref().is_none_or(|known| known.family.id != family.id) && !resembles(&candidate, seed_question) {
+            let Some(problem) = fill(family, profile, &mut dice) else {
+                continue;
+            };
+            let candidate = Candidate {
+                problem,
+                phrasing: dice.below(4),
+                style: dice.below(family.style.len()),
+            };
+            let repeated = candidates
+                .iter()
+                .any(|other: &Candidate| other.problem == candidate.problem);
+            if !repeated
+                && known
+                    .as_ref()
+                    .is_none_or(|known| known.family.id != family.id)
+                && !resembles(&candidate, seed_question)
+            {
                 candidates.push(candidate);
             }
         }
@@ -109,7 +156,10 @@ fn candidates(conversation: &Conversation, tables: &[Table], profile: &Profile, 
 }
 
 fn main_file(tables: &[Table]) -> String {
-    tables.first().map(|table| format!("Use `data/{}`.", table.path)).unwrap_or_default()
+    tables
+        .first()
+        .map(|table| format!("Use `data/{}`.", table.path))
+        .unwrap_or_default()
 }
 
 /// Whether a candidate asks what the given question asks: the same columns and the same statistics.
@@ -119,37 +169,75 @@ fn resembles(candidate: &Candidate, seed_question: &str) -> bool {
     }
     let lower = seed_question.to_lowercase();
     let columns = candidate.problem.columns();
-    let same_columns = columns.iter().all(|column| lower.contains(&column.trim().to_lowercase()));
+    let same_columns = columns
+        .iter()
+        .all(|column| lower.contains(&column.trim().to_lowercase()));
     let question = candidate.problem.pose(candidate.phrasing);
-    let subject: Vec<&str> = candidate.problem.family.keywords.iter().flat_map(|keyword| keyword.split(' ')).collect();
-    same_columns && (shared_words(&lower, &question.text) > 0.25 || subject.iter().any(|word| lower.contains(word)))
+    let subject: Vec<&str> = candidate
+        .problem
+        .family
+        .keywords
+        .iter()
+        .flat_map(|keyword| keyword.split(' '))
+        .collect();
+    same_columns
+        && (shared_words(&lower, &question.text) > 0.25
+            || subject.iter().any(|word| lower.contains(word)))
 }
 
 fn shared_words(one: &str, other: &str) -> f64 {
     let words = |text: &str| -> BTreeSet<String> {
-        text.to_lowercase().split(|c: char| !c.is_alphanumeric()).filter(|word| word.len() > 2).map(str::to_owned).collect()
+        text.to_lowercase()
+            .split(|c: char| !c.is_alphanumeric())
+            .filter(|word| word.len() > 2)
+            .map(str::to_owned)
+            .collect()
     };
     let (one, other) = (words(one), words(other));
     one.intersection(&other).count() as f64 / one.union(&other).count().max(1) as f64
 }
 
-fn attempt(conversation: &Conversation, candidate: &Candidate, tables: &[Table], kept: usize, count: usize) -> Move {
+fn attempt(
+    conversation: &Conversation,
+    candidate: &Candidate,
+    tables: &[Table],
+    kept: usize,
+    count: usize,
+) -> Move {
     let family = candidate.problem.family;
     let style = &family.style[candidate.style];
     let number = conversation.steps.len().to_string();
     let mut dice = Dice::new(&["attempt", &conversation.task, &conversation.seed, &number]);
-    let columns: Vec<String> = candidate.problem.columns().iter().map(|column| format!("`{column}`")).collect();
+    let columns: Vec<String> = candidate
+        .problem
+        .columns()
+        .iter()
+        .map(|column| format!("`{column}`"))
+        .collect();
     let before = match conversation.steps.last() {
-        Some(step) if conversation.steps.len() > 1 && step.error().is_some() => {
-            dice.phrase(&["That run failed, so this query is dropped.", "An error: this data does not carry that question, I leave it."])
+        Some(step) if conversation.steps.len() > 1 && step.error().is_some() => dice.phrase(&[
+            "That run failed, so this query is dropped.",
+            "An error: this data does not carry that question, I leave it.",
+        ]),
+        Some(step)
+            if conversation.steps.len() > 1 && step.output.contains("one clear answer: False") =>
+        {
+            dice.phrase(&[
+                "There is a tie, so that question has no single answer; I drop it.",
+                "No clear answer there, on to another one.",
+            ])
         }
-        Some(step) if conversation.steps.len() > 1 && step.output.contains("one clear answer: False") => {
-            dice.phrase(&["There is a tie, so that question has no single answer; I drop it.", "No clear answer there, on to another one."])
-        }
-        Some(_) if conversation.steps.len() > 1 => {
-            dice.phrase(&["That came out well.", "A usable result.", "Good, that has one answer.", "The output answers it."])
-        }
-        _ => dice.phrase(&["The profile shows what there is to ask.", "Types and gaps are clear now.", "The columns are clear now."]),
+        Some(_) if conversation.steps.len() > 1 => dice.phrase(&[
+            "That came out well.",
+            "A usable result.",
+            "Good, that has one answer.",
+            "The output answers it.",
+        ]),
+        _ => dice.phrase(&[
+            "The profile shows what there is to ask.",
+            "Types and gaps are clear now.",
+            "The columns are clear now.",
+        ]),
     };
     let now = dice.phrase(&["Next comes", "I try", "Now", "I turn to"]);
     let thought = format!(
@@ -164,7 +252,10 @@ fn attempt(conversation: &Conversation, candidate: &Candidate, tables: &[Table],
     if let Some(check) = candidate.problem.check() {
         code.push_str(&format!("\nprint(\"one clear answer:\", bool({check}))"));
     }
-    Move { thought, action: Action::Code(code) }
+    Move {
+        thought,
+        action: Action::Code(code),
+    }
 }
 
 /// The values that a candidate's run printed, if they make a good reference.
@@ -176,25 +267,38 @@ fn result(candidate: &Candidate, step: &Step) -> Option<Vec<(String, String)>> {
         return None;
     }
     let names = candidate.problem.names();
-    let values: Option<Vec<_>> = names.into_iter().map(|name| printed(&[&step.output], &name).map(|value| (name, value))).collect();
+    let values: Option<Vec<_>> = names
+        .into_iter()
+        .map(|name| printed(&[&step.output], &name).map(|value| (name, value)))
+        .collect();
     let values = values?;
-    let numbers: Vec<f64> = values.iter().filter_map(|(_, value)| value.parse().ok()).collect();
+    let numbers: Vec<f64> = values
+        .iter()
+        .filter_map(|(_, value)| value.parse().ok())
+        .collect();
     let usable = values.iter().all(|(_, value)| {
         let lower = value.trim().to_lowercase();
-        !lower.is_empty() && !["nan", "inf", "-inf", "none", "nat", "<na>"].contains(&lower.as_str()) && !value.contains(['[', ']'])
+        !lower.is_empty()
+            && !["nan", "inf", "-inf", "none", "nat", "<na>"].contains(&lower.as_str())
+            && !value.contains(['[', ']'])
     });
     // Beyond this, sums in another order may differ in the digits that count.
-    let exact = numbers.iter().all(|number| number.fract() == 0.0 || number.abs() < 1e8);
+    let exact = numbers
+        .iter()
+        .all(|number| number.fract() == 0.0 || number.abs() < 1e8);
     let telling = numbers.len() < values.len() || numbers.iter().any(|number| *number != 0.0);
     (usable && exact && telling).then_some(values)
 }
 
-fn report(kept: &[(usize, &Candidate, Vec<(String, String)>)], count: usize) -> Move {
+fn report(kept: &[Kept], count: usize) -> Move {
     let mut blocks = Vec::new();
     for (cell, candidate, values) in kept.iter().take(count) {
         let family = candidate.problem.family;
         let question = candidate.problem.pose(candidate.phrasing);
-        let reference: Vec<String> = values.iter().map(|(name, value)| format!("@{name}[{value}]")).collect();
+        let reference: Vec<String> = values
+            .iter()
+            .map(|(name, value)| format!("@{name}[{value}]"))
+            .collect();
         blocks.push(format!(
             "<query>\n<question>{}</question>\n<constraints>{}</constraints>\n<format>{}</format>\n<reference>{}</reference>\n<cell>{cell}</cell>\n<keywords>{}</keywords>\n<level>{}</level>\n</query>",
             question.text,
@@ -205,12 +309,27 @@ fn report(kept: &[(usize, &Candidate, Vec<(String, String)>)], count: usize) -> 
             family.level
         ));
     }
-    let topics: Vec<&str> = kept.iter().take(count).map(|(_, candidate, _)| candidate.problem.family.topic.as_str()).collect();
+    let topics: Vec<&str> = kept
+        .iter()
+        .take(count)
+        .map(|(_, candidate, _)| candidate.problem.family.topic.as_str())
+        .collect();
     let thought = if blocks.is_empty() {
         "None of the questions that I tried has a clear answer in this data, so I have no query to offer.".to_owned()
     } else {
-        format!("{} queries have a result printed by a run of their own; they cover {}.", blocks.len(), topics.join(", "))
+        format!(
+            "{} queries have a result printed by a run of their own; they cover {}.",
+            blocks.len(),
+            topics.join(", ")
+        )
     };
-    let answer = if blocks.is_empty() { "no query could be solved on this data".to_owned() } else { blocks.join("\n\n") };
-    Move { thought, action: Action::Answer(answer) }
+    let answer = if blocks.is_empty() {
+        "no query could be solved on this data".to_owned()
+    } else {
+        blocks.join("\n\n")
+    };
+    Move {
+        thought,
+        action: Action::Answer(answer),
+    }
 }

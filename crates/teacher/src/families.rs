@@ -20,7 +20,11 @@ const FILES: [&str; 8] = [
 static ALL: LazyLock<Vec<Family>> = LazyLock::new(|| {
     FILES
         .iter()
-        .flat_map(|file| toml::from_str::<File>(file).expect("the embedded families are valid and tested").family)
+        .flat_map(|file| {
+            toml::from_str::<File>(file)
+                .expect("the embedded families are valid and tested")
+                .family
+        })
         .collect()
 });
 
@@ -143,25 +147,53 @@ impl TryFrom<String> for Slot {
     fn try_from(text: String) -> Result<Self, String> {
         let mut words = text.split_whitespace();
         let name = words.next().ok_or("a slot needs a name")?.to_owned();
-        let kind = words.next().ok_or_else(|| format!("slot `{name}` needs a kind"))?;
-        let (kind, file) = kind.split_once('@').map_or((kind, None), |(kind, file)| (kind, Some(file.to_owned())));
+        let kind = words
+            .next()
+            .ok_or_else(|| format!("slot `{name}` needs a kind"))?;
+        let (kind, file) = kind
+            .split_once('@')
+            .map_or((kind, None), |(kind, file)| (kind, Some(file.to_owned())));
         let rest: Vec<String> = words.map(str::to_owned).collect();
-        let target = || rest.first().cloned().ok_or_else(|| format!("slot `{name}` needs the slot that it refers to"));
+        let target = || {
+            rest.first()
+                .cloned()
+                .ok_or_else(|| format!("slot `{name}` needs the slot that it refers to"))
+        };
         let need = match kind {
-            "number" => Need::Number { positive: rest.iter().any(|word| word == "positive"), gaps: false, file },
-            "gaps" => Need::Number { positive: false, gaps: true, file },
+            "number" => Need::Number {
+                positive: rest.iter().any(|word| word == "positive"),
+                gaps: false,
+                file,
+            },
+            "gaps" => Need::Number {
+                positive: false,
+                gaps: true,
+                file,
+            },
             "category" | "binary" => {
                 let standard = if kind == "binary" { (2, 6) } else { (2, 20) };
                 let (least, most) = match rest.first().map(|range| range.split_once("..")) {
                     None => standard,
                     Some(None) => return Err(format!("slot `{name}` needs a range such as 3..8")),
-                    Some(Some((least, most))) => (least.parse().unwrap_or(standard.0), most.parse().unwrap_or(standard.1)),
+                    Some(Some((least, most))) => (
+                        least.parse().unwrap_or(standard.0),
+                        most.parse().unwrap_or(standard.1),
+                    ),
                 };
                 Need::Category { least, most, file }
             }
-            "date" => Need::Date { months: 1, years: 1 },
-            "months" => Need::Date { months: 3, years: 1 },
-            "years" => Need::Date { months: 1, years: 3 },
+            "date" => Need::Date {
+                months: 1,
+                years: 1,
+            },
+            "months" => Need::Date {
+                months: 3,
+                years: 1,
+            },
+            "years" => Need::Date {
+                months: 1,
+                years: 3,
+            },
             "missing" => Need::Missing,
             "text" => Need::Text,
             "value" => Need::Value(target()?),
@@ -192,7 +224,11 @@ mod tests {
             assert!(family.style.len() >= 2, "{}", family.id);
             assert!(family.ask.len() >= 2, "{}", family.id);
             assert!(!family.wrong.is_empty(), "{}", family.id);
-            assert!(["easy", "medium", "hard"].contains(&family.level.as_str()), "{}", family.id);
+            assert!(
+                ["easy", "medium", "hard"].contains(&family.level.as_str()),
+                "{}",
+                family.id
+            );
             assert!(!answer_names(&family.format).is_empty(), "{}", family.id);
         }
     }
@@ -223,11 +259,21 @@ mod tests {
     fn columns_never_stand_inside_formatted_strings() {
         for family in all() {
             for line in family.style.iter().flat_map(|style| style.code.lines()) {
-                assert!(!(line.contains("f\"") && line.contains("__")), "{}: {line}", family.id);
+                assert!(
+                    !(line.contains("f\"") && line.contains("__")),
+                    "{}: {line}",
+                    family.id
+                );
             }
             for [from, to] in &family.wrong {
                 let mistaken = family.style[0].code.replace(from, to);
-                assert!(!mistaken.lines().any(|line| line.contains("f\"") && line.contains("__")), "{}: {to}", family.id);
+                assert!(
+                    !mistaken
+                        .lines()
+                        .any(|line| line.contains("f\"") && line.contains("__")),
+                    "{}: {to}",
+                    family.id
+                );
             }
         }
     }

@@ -59,24 +59,48 @@ const REGRESSORS: [Model; 3] = [
 ];
 
 /// The next move of an attempt at a prediction.
-pub fn predict(config: &TeacherConfig, conversation: &Conversation, prediction: &Prediction) -> Move {
+pub fn predict(
+    config: &TeacherConfig,
+    conversation: &Conversation,
+    prediction: &Prediction,
+) -> Move {
     let mut dice = Dice::new(&["predictor", &conversation.task, &conversation.seed]);
-    let (trips, wrong) = (dice.chance(config.error_rate), dice.chance(config.wrong_rate));
-    let models = if prediction.labels { &CLASSIFIERS } else { &REGRESSORS };
+    let (trips, wrong) = (
+        dice.chance(config.error_rate),
+        dice.chance(config.wrong_rate),
+    );
+    let models = if prediction.labels {
+        &CLASSIFIERS
+    } else {
+        &REGRESSORS
+    };
     let model = &models[dice.below(models.len())];
     let tables = prompt::tables(&conversation.task);
     let render = |template: &str| {
         template
-            .replace("__TRAIN__", &read_csv(&find(&tables, &prediction.train_file)))
+            .replace(
+                "__TRAIN__",
+                &read_csv(&find(&tables, &prediction.train_file)),
+            )
             .replace("__TEST__", &read_csv(&find(&tables, &prediction.test_file)))
             .replace("__TARGET__", &literal(&prediction.target))
             .replace("__ID__", &literal(&prediction.id_column))
-            .replace("__TIME__", &literal(prediction.time_column.as_deref().unwrap_or_default()))
+            .replace(
+                "__TIME__",
+                &literal(prediction.time_column.as_deref().unwrap_or_default()),
+            )
             .replace("__FILE__", &literal(&prediction.submission))
     };
     let target = format!("`{}`", prediction.target);
     let look = (
-        format!("{} both tables: what is in the test file, how {target} is distributed, what is missing.", dice.phrase(&["First I look at", "I start with a look at", "Before modelling I inspect"])),
+        format!(
+            "{} both tables: what is in the test file, how {target} is distributed, what is missing.",
+            dice.phrase(&[
+                "First I look at",
+                "I start with a look at",
+                "Before modelling I inspect"
+            ])
+        ),
         render(LOOK),
     );
     let features = match &prediction.time_column {
@@ -84,31 +108,73 @@ pub fn predict(config: &TeacherConfig, conversation: &Conversation, prediction: 
         None => ("I turn the shared columns into numbers: gaps filled by the median, dates split, frequent categories one-hot.".to_owned(), render(FEATURES)),
     };
     let check = (
-        format!("The features are ready. I try {} and measure it on rows that it has not seen.", model.say),
-        render(&if prediction.time_column.is_some() { forecast_check(model) } else { check(model, prediction.labels) }),
+        format!(
+            "The features are ready. I try {} and measure it on rows that it has not seen.",
+            model.say
+        ),
+        render(&if prediction.time_column.is_some() {
+            forecast_check(model)
+        } else {
+            check(model, prediction.labels)
+        }),
     );
     let write = if wrong {
-        ("The check is done; I write the file.".to_owned(), render(&constant(prediction.labels)))
+        (
+            "The check is done; I write the file.".to_owned(),
+            render(&constant(prediction.labels)),
+        )
     } else {
         (
-            format!("The score on held-out rows is known now. I fit on the known rows, write `{}` and read it back to check its shape.", prediction.submission),
+            format!(
+                "The score on held-out rows is known now. I fit on the known rows, write `{}` and read it back to check its shape.",
+                prediction.submission
+            ),
             render(WRITE),
         )
     };
     let trip = trips.then(|| match dice.below(3) {
         0 => (2, without_imports(&check.1)),
-        1 => (1, features.1.replacen(&literal(&prediction.target), &literal(&format!("{}_", prediction.target)), 1)),
-        _ => (1, format!("print(train.corr()[{}].sort_values(ascend=False))\n{}", literal(&prediction.target), features.1)),
+        1 => (
+            1,
+            features.1.replacen(
+                &literal(&prediction.target),
+                &literal(&format!("{}_", prediction.target)),
+                1,
+            ),
+        ),
+        _ => (
+            1,
+            format!(
+                "print(train.corr()[{}].sort_values(ascend=False))\n{}",
+                literal(&prediction.target),
+                features.1
+            ),
+        ),
     });
     let fallback = render(&format!("{LOOK}\n{}", constant(prediction.labels)));
-    let script = Script { cells: vec![look, features, check, write], trip, fallback: Some(fallback) };
-    let mut words = Dice::new(&["predictor's words", &conversation.task, &conversation.seed, &conversation.steps.len().to_string()]);
-    play(&script, conversation, &mut words, |outputs, words| finish(prediction, outputs, words))
+    let script = Script {
+        cells: vec![look, features, check, write],
+        trip,
+        fallback: Some(fallback),
+    };
+    let mut words = Dice::new(&[
+        "predictor's words",
+        &conversation.task,
+        &conversation.seed,
+        &conversation.steps.len().to_string(),
+    ]);
+    play(&script, conversation, &mut words, |outputs, words| {
+        finish(prediction, outputs, words)
+    })
 }
 
 fn check(model: &Model, labels: bool) -> String {
     let (metric, score, cast) = if labels {
-        ("f1_score", "f1_score(y_test, predicted, average=\"macro\")", ".astype(str)")
+        (
+            "f1_score",
+            "f1_score(y_test, predicted, average=\"macro\")",
+            ".astype(str)",
+        )
     } else {
         ("r2_score", "r2_score(y_test, predicted)", ".astype(float)")
     };
@@ -134,22 +200,37 @@ print("written:", written.shape, "of", len(test), "rows, missing:", int(written.
 
 /// A file that is complete but knows nothing: one prediction for all rows.
 fn constant(labels: bool) -> String {
-    let value = if labels { "train[__TARGET__].mode().iloc[0]" } else { "train[__TARGET__].median()" };
+    let value = if labels {
+        "train[__TARGET__].mode().iloc[0]"
+    } else {
+        "train[__TARGET__].median()"
+    };
     format!(
         "submission = pd.DataFrame({{__ID__: test[__ID__].to_numpy(), __TARGET__: {value}}})\nsubmission.to_csv(__FILE__, index=False)\nprint(\"written:\", submission.shape, \"of\", len(test), \"rows, missing:\", int(submission.isna().sum().sum()))"
     )
 }
 
 fn without_imports(code: &str) -> String {
-    let kept: Vec<&str> = code.lines().filter(|line| !line.starts_with("from sklearn")).collect();
+    let kept: Vec<&str> = code
+        .lines()
+        .filter(|line| !line.starts_with("from sklearn"))
+        .collect();
     kept.join("\n").trim_start().to_owned()
 }
 
 fn finish(prediction: &Prediction, outputs: &[&str], words: &mut Dice) -> Move {
-    let written = outputs.iter().rev().find_map(|output| output.lines().find_map(|line| line.trim().strip_prefix("written: ")));
+    let written = outputs.iter().rev().find_map(|output| {
+        output
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("written: "))
+    });
     match written {
         Some(shape) => Move {
-            thought: format!("{} `{}`: {shape}.", words.phrase(&["The file is written", "The check read back", "Done:"]), prediction.submission),
+            thought: format!(
+                "{} `{}`: {shape}.",
+                words.phrase(&["The file is written", "The check read back", "Done:"]),
+                prediction.submission
+            ),
             action: Action::Answer(prediction.submission.clone()),
         },
         None => Move {

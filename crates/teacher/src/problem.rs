@@ -56,7 +56,10 @@ pub struct Problem {
 
 impl PartialEq for Problem {
     fn eq(&self, other: &Self) -> bool {
-        self.family.id == other.family.id && self.table == other.table && self.coerced == other.coerced && self.slots == other.slots
+        self.family.id == other.family.id
+            && self.table == other.table
+            && self.coerced == other.coerced
+            && self.slots == other.slots
     }
 }
 
@@ -65,7 +68,9 @@ impl Problem {
     pub fn pose(&self, phrasing: usize) -> Question {
         let mut constraints = format!("Use `data/{}`.", self.table);
         for column in &self.coerced {
-            constraints.push_str(&format!(" Convert `{column}` to numbers; entries that are no numbers count as missing."));
+            constraints.push_str(&format!(
+                " Convert `{column}` to numbers; entries that are no numbers count as missing."
+            ));
         }
         for column in self.dates() {
             constraints.push_str(&format!(
@@ -89,7 +94,11 @@ impl Problem {
     /// A plausible mistake: the first style with one of its wrong replacements, as one cell.
     pub fn mistaken(&self, which: usize) -> String {
         let first = &self.family.style[0].code;
-        let code = match self.family.wrong.get(which % self.family.wrong.len().max(1)) {
+        let code = match self
+            .family
+            .wrong
+            .get(which % self.family.wrong.len().max(1))
+        {
             Some([from, to]) => first.replace(from, to),
             None => first.clone(),
         };
@@ -105,15 +114,22 @@ impl Problem {
     pub fn load(&self, tables: &[Table]) -> String {
         let mut code = python::load(&find(tables, &self.table));
         if let Some(other) = self.other() {
-            code.push_str(&format!("other = {}\n", python::read_csv(&find(tables, other))));
+            code.push_str(&format!(
+                "other = {}\n",
+                python::read_csv(&find(tables, other))
+            ));
         }
         for column in &self.coerced {
             let name = python::literal(column);
-            code.push_str(&format!("df[{name}] = pd.to_numeric(df[{name}], errors=\"coerce\")\n"));
+            code.push_str(&format!(
+                "df[{name}] = pd.to_numeric(df[{name}], errors=\"coerce\")\n"
+            ));
         }
         for column in self.dates() {
             let name = python::literal(column);
-            code.push_str(&format!("df[{name}] = pd.to_datetime(df[{name}], errors=\"coerce\")\n"));
+            code.push_str(&format!(
+                "df[{name}] = pd.to_datetime(df[{name}], errors=\"coerce\")\n"
+            ));
         }
         code
     }
@@ -135,7 +151,12 @@ impl Problem {
         self.family
             .slots
             .iter()
-            .filter(|slot| !matches!(&slot.need, Need::Number { file: Some(_), .. } | Need::Category { file: Some(_), .. }))
+            .filter(|slot| {
+                !matches!(
+                    &slot.need,
+                    Need::Number { file: Some(_), .. } | Need::Category { file: Some(_), .. }
+                )
+            })
             .filter_map(|slot| match self.slots.get(&slot.name) {
                 Some(Filling::Column(name)) => Some(name.as_str()),
                 _ => None,
@@ -157,34 +178,56 @@ impl Problem {
     }
 
     fn dates(&self) -> impl Iterator<Item = &str> {
-        self.family.slots.iter().filter(|slot| matches!(slot.need, Need::Date { .. })).filter_map(|slot| match self.slots.get(&slot.name) {
-            Some(Filling::Column(name)) => Some(name.as_str()),
-            _ => None,
-        })
+        self.family
+            .slots
+            .iter()
+            .filter(|slot| matches!(slot.need, Need::Date { .. }))
+            .filter_map(|slot| match self.slots.get(&slot.name) {
+                Some(Filling::Column(name)) => Some(name.as_str()),
+                _ => None,
+            })
     }
 
     fn prose(&self, template: &str) -> String {
-        replace(template, "{", "}", |name| self.slots.get(name).map(Filling::prose))
+        replace(template, "{", "}", |name| {
+            self.slots.get(name).map(Filling::prose)
+        })
     }
 
     fn code(&self, template: &str) -> String {
-        replace(template, "__", "__", |name| self.slots.get(name).map(Filling::code))
+        replace(template, "__", "__", |name| {
+            self.slots.get(name).map(Filling::code)
+        })
     }
 }
 
 /// A table by path; one that the prompt does not describe is read with the defaults.
 pub fn find(tables: &[Table], path: &str) -> Table {
-    tables.iter().find(|table| table.path == path).cloned().unwrap_or_else(|| Table { path: path.to_owned(), ..Table::default() })
+    tables
+        .iter()
+        .find(|table| table.path == path)
+        .cloned()
+        .unwrap_or_else(|| Table {
+            path: path.to_owned(),
+            ..Table::default()
+        })
 }
 
 /// Replaces each name between two marks, in one pass, so that what is put in is never read again.
-fn replace(template: &str, open: &str, close: &str, value: impl Fn(&str) -> Option<String>) -> String {
+fn replace(
+    template: &str,
+    open: &str,
+    close: &str,
+    value: impl Fn(&str) -> Option<String>,
+) -> String {
     let mut out = String::with_capacity(template.len() + 64);
     let mut rest = template;
     while let Some(start) = rest.find(open) {
         out.push_str(&rest[..start]);
         let inner = &rest[start + open.len()..];
-        let replacement = inner.find(close).and_then(|end| value(&inner[..end]).map(|text| (text, end)));
+        let replacement = inner
+            .find(close)
+            .and_then(|end| value(&inner[..end]).map(|text| (text, end)));
         if let Some((text, end)) = replacement {
             out.push_str(&text);
             rest = &inner[end + close.len()..];
@@ -206,7 +249,10 @@ struct Phrasing {
 }
 
 static PHRASINGS: LazyLock<Vec<Phrasing>> = LazyLock::new(|| {
-    families::all().iter().flat_map(|family| family.ask.iter().map(move |ask| Phrasing::new(family, ask))).collect()
+    families::all()
+        .iter()
+        .flat_map(|family| family.ask.iter().map(move |ask| Phrasing::new(family, ask)))
+        .collect()
 });
 
 impl Phrasing {
@@ -217,9 +263,15 @@ impl Phrasing {
         while let Some((before, after)) = rest.split_once('{') {
             let (name, tail) = after.split_once('}').unwrap_or((after, ""));
             source.push_str(&regex::escape(before));
-            let need = family.slots.iter().find(|slot| slot.name == name).map(|slot| &slot.need);
+            let need = family
+                .slots
+                .iter()
+                .find(|slot| slot.name == name)
+                .map(|slot| &slot.need);
             source.push_str(match need {
-                Some(Need::Value(_) | Need::Other(_)) => r#"("[^"\n]*"|-?[0-9.]+(?:[eE][+-]?[0-9]+)?|True|False)"#,
+                Some(Need::Value(_) | Need::Other(_)) => {
+                    r#"("[^"\n]*"|-?[0-9.]+(?:[eE][+-]?[0-9]+)?|True|False)"#
+                }
                 Some(Need::Threshold(_) | Need::Choice(_)) => r"(-?[0-9.]+(?:[eE][+-]?[0-9]+)?)",
                 Some(Need::File) => r"([^`\n]+)",
                 _ => r"(`[^`\n]+`)",
@@ -229,27 +281,49 @@ impl Phrasing {
         }
         source.push_str(&regex::escape(rest));
         source.push('$');
-        Self { family, pattern: pattern(&source), slots }
+        Self {
+            family,
+            pattern: pattern(&source),
+            slots,
+        }
     }
 }
 
 /// Reads a question back into its family and slots, if it is one of the teacher's phrasings over known columns.
 pub fn recognise(question: &Question, tables: &[Table]) -> Option<Problem> {
     static FILE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^Use `data/([^`\n]+)`\."));
-    static COERCED: LazyLock<Regex> = LazyLock::new(|| pattern(r" Convert `([^`\n]+)` to numbers; entries that are no numbers count as missing\."));
+    static COERCED: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(r" Convert `([^`\n]+)` to numbers; entries that are no numbers count as missing\.")
+    });
     let table = FILE.captures(question.constraints.trim())?[1].to_owned();
-    let coerced: Vec<String> = COERCED.captures_iter(&question.constraints).map(|found| found[1].to_owned()).collect();
+    let coerced: Vec<String> = COERCED
+        .captures_iter(&question.constraints)
+        .map(|found| found[1].to_owned())
+        .collect();
     PHRASINGS.iter().find_map(|phrasing| {
         let found = phrasing.pattern.captures(question.text.trim())?;
         let mut slots = BTreeMap::new();
         for (index, name) in phrasing.slots.iter().enumerate() {
-            let need = phrasing.family.slots.iter().find(|slot| &slot.name == name).map(|slot| &slot.need)?;
+            let need = phrasing
+                .family
+                .slots
+                .iter()
+                .find(|slot| &slot.name == name)
+                .map(|slot| &slot.need)?;
             let filling = filling(need, &found[index + 1]);
-            if slots.insert((*name).to_owned(), filling.clone()).is_some_and(|earlier| earlier != filling) {
+            if slots
+                .insert((*name).to_owned(), filling.clone())
+                .is_some_and(|earlier| earlier != filling)
+            {
                 return None;
             }
         }
-        let mut problem = Problem { family: phrasing.family, table: table.clone(), coerced: coerced.clone(), slots };
+        let mut problem = Problem {
+            family: phrasing.family,
+            table: table.clone(),
+            coerced: coerced.clone(),
+            slots,
+        };
         problem.complete(question)?;
         let known = |column: &&str| tables.iter().any(|table| table.has(column));
         problem.columns().iter().all(known).then_some(problem)
@@ -272,23 +346,36 @@ impl Problem {
         let given = Phrasing::new(self.family, &self.family.given);
         let mut source = given.pattern.as_str().trim_start_matches('^').to_owned();
         source.insert_str(0, r"(?:^|\s)");
-        let found = Regex::new(&source).ok()?.captures(question.constraints.trim())?;
+        let found = Regex::new(&source)
+            .ok()?
+            .captures(question.constraints.trim())?;
         for (index, name) in given.slots.iter().enumerate() {
             if missing.contains(name) {
-                let need = self.family.slots.iter().find(|slot| &slot.name == name).map(|slot| &slot.need)?;
-                self.slots.insert((*name).to_owned(), filling(need, &found[index + 1]));
+                let need = self
+                    .family
+                    .slots
+                    .iter()
+                    .find(|slot| &slot.name == name)
+                    .map(|slot| &slot.need)?;
+                self.slots
+                    .insert((*name).to_owned(), filling(need, &found[index + 1]));
             }
         }
-        missing.iter().all(|name| self.slots.contains_key(*name)).then_some(())
+        missing
+            .iter()
+            .all(|name| self.slots.contains_key(*name))
+            .then_some(())
     }
 }
 
 fn filling(need: &Need, text: &str) -> Filling {
     match need {
-        Need::Value(_) | Need::Other(_) | Need::Threshold(_) | Need::Choice(_) => match text.strip_prefix('"') {
-            Some(inner) => Filling::Text(inner.trim_end_matches('"').to_owned()),
-            None => Filling::Plain(text.to_owned()),
-        },
+        Need::Value(_) | Need::Other(_) | Need::Threshold(_) | Need::Choice(_) => {
+            match text.strip_prefix('"') {
+                Some(inner) => Filling::Text(inner.trim_end_matches('"').to_owned()),
+                None => Filling::Plain(text.to_owned()),
+            }
+        }
         Need::File => Filling::File(text.to_owned()),
         _ => Filling::Column(text.trim_matches('`').to_owned()),
     }

@@ -53,18 +53,33 @@ pub struct Facts {
 
 /// The cell that looks at the tables and prints what it saw.
 pub fn script(tables: &[Table]) -> String {
-    let rows: Vec<String> =
-        tables.iter().map(|table| format!("    {}: {},", python::literal(&table.path), python::read_csv(table))).collect();
+    let rows: Vec<String> = tables
+        .iter()
+        .map(|table| {
+            format!(
+                "    {}: {},",
+                python::literal(&table.path),
+                python::read_csv(table)
+            )
+        })
+        .collect();
     SCRIPT.replace("__TABLES__", &rows.join("\n"))
 }
 
 /// The profile that a cell printed.
 pub fn read(output: &str) -> Option<Profile> {
-    let line = output.lines().rev().find_map(|line| line.trim().strip_prefix("PROFILE "))?;
+    let line = output
+        .lines()
+        .rev()
+        .find_map(|line| line.trim().strip_prefix("PROFILE "))?;
     let value: Value = serde_json::from_str(line).ok()?;
     let tables = value["tables"].as_array()?.iter().map(measured).collect();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let keys = value["keys"].as_array()?.iter().map(|key| (text(&key[0]), text(&key[1]), text(&key[2]))).collect();
+    let keys = value["keys"]
+        .as_array()?
+        .iter()
+        .map(|key| (text(&key[0]), text(&key[1]), text(&key[2])))
+        .collect();
     Some(Profile { tables, keys })
 }
 
@@ -72,7 +87,10 @@ fn measured(value: &Value) -> Measured {
     Measured {
         path: value["path"].as_str().unwrap_or_default().to_owned(),
         rows: value["rows"].as_u64().unwrap_or(0),
-        columns: value["columns"].as_array().map(|columns| columns.iter().map(facts).collect()).unwrap_or_default(),
+        columns: value["columns"]
+            .as_array()
+            .map(|columns| columns.iter().map(facts).collect())
+            .unwrap_or_default(),
     }
 }
 
@@ -86,7 +104,10 @@ fn facts(value: &Value) -> Facts {
         numbers: list("num").iter().filter_map(Value::as_f64).collect(),
         mixed: value["mixed"].as_u64() == Some(1),
         flat: value["flat"].as_u64() == Some(1),
-        values: list("cat").iter().filter_map(|pair| Some((filling(&pair[0])?, pair[1].as_u64()?))).collect(),
+        values: list("cat")
+            .iter()
+            .filter_map(|pair| Some((filling(&pair[0])?, pair[1].as_u64()?)))
+            .collect(),
         dates: <[u64; 3]>::try_from(dates).ok(),
         text: value["text"].as_u64() == Some(1),
     }
@@ -105,20 +126,31 @@ fn filling(value: &Value) -> Option<Filling> {
 /// What the prompt alone tells, for when the look at the data failed.
 pub fn from_prompt(tables: &[Table]) -> Profile {
     let column = |column: &prompt::Column| {
-        let bounds: Vec<f64> = column.shown.split(" to ").filter_map(|bound| bound.trim().parse().ok()).collect();
+        let bounds: Vec<f64> = column
+            .shown
+            .split(" to ")
+            .filter_map(|bound| bound.trim().parse().ok())
+            .collect();
         let numeric = matches!(column.kind.as_str(), "integer" | "number") && column.distinct >= 10;
         let numbers = match bounds[..] {
-            [low, high] if numeric && low < high => (0..6).map(|step| low + (high - low) * f64::from(step) / 5.0).collect(),
+            [low, high] if numeric && low < high => (0..6)
+                .map(|step| low + (high - low) * f64::from(step) / 5.0)
+                .collect(),
             _ => Vec::new(),
         };
         let few = column.kind == "text" && (2..=20).contains(&column.distinct);
-        let values = column.shown.split(", ").filter(|value| few && !value.is_empty());
+        let values = column
+            .shown
+            .split(", ")
+            .filter(|value| few && !value.is_empty());
         Facts {
             name: column.name.clone(),
             distinct: column.distinct,
             missing: column.missing,
             numbers,
-            values: values.map(|value| (Filling::Text(value.to_owned()), 5)).collect(),
+            values: values
+                .map(|value| (Filling::Text(value.to_owned()), 5))
+                .collect(),
             text: column.kind == "text" && column.distinct > 20,
             ..Facts::default()
         }
@@ -126,7 +158,11 @@ pub fn from_prompt(tables: &[Table]) -> Profile {
     Profile {
         tables: tables
             .iter()
-            .map(|table| Measured { path: table.path.clone(), rows: table.rows, columns: table.columns.iter().map(column).collect() })
+            .map(|table| Measured {
+                path: table.path.clone(),
+                rows: table.rows,
+                columns: table.columns.iter().map(column).collect(),
+            })
             .collect(),
         keys: Vec::new(),
     }

@@ -92,15 +92,25 @@ pub struct Prediction {
 }
 
 static TABLE: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r#"^## `data/(.+)`: (\d+) rows, \d+ columns(?:, encoding ([A-Za-z0-9_.-]+))?(?:, separator ("(?:[^"\\]|\\.)*"))?\s*$"#)
+    pattern(
+        r#"^## `data/(.+)`: (\d+) rows, \d+ columns(?:, encoding ([A-Za-z0-9_.-]+))?(?:, separator ("(?:[^"\\]|\\.)*"))?\s*$"#,
+    )
 });
-static COLUMN: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"^\| `(.*)` \| (integer|number|boolean|date|text|empty) \| (\d+) \| (\d+)(?: or more)? \| (.*)\|\s*$"));
+static COLUMN: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"^\| `(.*)` \| (integer|number|boolean|date|text|empty) \| (\d+) \| (\d+)(?: or more)? \| (.*)\|\s*$",
+    )
+});
 static PREDICT: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r"Predict the column `([^`\n]+)` for every row of `data/([^`\n]+)`\. `data/([^`\n]+)` holds the rows for which it is known(?:; the rows to predict come later in time, by `([^`\n]+)`)?")
+    pattern(
+        r"Predict the column `([^`\n]+)` for every row of `data/([^`\n]+)`\. `data/([^`\n]+)` holds the rows for which it is known(?:; the rows to predict come later in time, by `([^`\n]+)`)?",
+    )
 });
-static SUBMISSION: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"Write `([^`\n]+)` into the working directory: a CSV file with the columns `([^`\n]+)` and"));
+static SUBMISSION: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"Write `([^`\n]+)` into the working directory: a CSV file with the columns `([^`\n]+)` and",
+    )
+});
 static COUNT: LazyLock<Regex> = LazyLock::new(|| pattern(r"pose (\d+) new quer"));
 
 /// A regular expression that is part of the program.
@@ -142,9 +152,18 @@ pub fn request(message: &str) -> Request {
         return Request::Judge;
     }
     if message.contains("<query>") && message.contains("<reference>") {
-        let count = COUNT.captures(message).and_then(|found| found[1].parse().ok()).unwrap_or(5);
-        let seed_question: Vec<&str> = message.lines().filter_map(|line| line.strip_prefix("> ")).collect();
-        return Request::Explore { count, seed_question: seed_question.join("\n") };
+        let count = COUNT
+            .captures(message)
+            .and_then(|found| found[1].parse().ok())
+            .unwrap_or(5);
+        let seed_question: Vec<&str> = message
+            .lines()
+            .filter_map(|line| line.strip_prefix("> "))
+            .collect();
+        return Request::Explore {
+            count,
+            seed_question: seed_question.join("\n"),
+        };
     }
     let question = section(message, "# Question", &["# Constraints", "# Answer format"]);
     let text = question.as_deref().unwrap_or(message);
@@ -162,7 +181,8 @@ pub fn request(message: &str) -> Request {
     match question {
         Some(text) => Request::Solve(Question {
             text,
-            constraints: section(message, "# Constraints", &["# Answer format"]).unwrap_or_default(),
+            constraints: section(message, "# Constraints", &["# Answer format"])
+                .unwrap_or_default(),
             format: section(message, "# Answer format", &[]).unwrap_or_default(),
         }),
         None => Request::Unknown,
@@ -173,7 +193,10 @@ pub fn request(message: &str) -> Request {
 fn section(message: &str, heading: &str, next: &[&str]) -> Option<String> {
     let lines: Vec<&str> = message.lines().collect();
     let start = lines.iter().rposition(|line| line.trim_end() == heading)? + 1;
-    let end = lines[start..].iter().position(|line| next.contains(&line.trim_end())).map_or(lines.len(), |found| start + found);
+    let end = lines[start..]
+        .iter()
+        .position(|line| next.contains(&line.trim_end()))
+        .map_or(lines.len(), |found| start + found);
     Some(lines[start..end].join("\n").trim().to_owned())
 }
 

@@ -36,7 +36,10 @@ pub fn read_csv(table: &Table) -> String {
 
 /// The imports and the loading of the first table as `df`.
 pub fn load(table: &Table) -> String {
-    format!("import numpy as np\nimport pandas as pd\n\ndf = {}\n", read_csv(table))
+    format!(
+        "import numpy as np\nimport pandas as pd\n\ndf = {}\n",
+        read_csv(table)
+    )
 }
 
 #[cfg(test)]
@@ -51,10 +54,18 @@ mod tests {
 
     #[test]
     fn encoding_and_separator_are_named_only_when_they_are_unusual() {
-        let mut table = Table { path: "a b.csv".into(), encoding: "utf-8".into(), separator: ",".into(), ..Table::default() };
+        let mut table = Table {
+            path: "a b.csv".into(),
+            encoding: "utf-8".into(),
+            separator: ",".into(),
+            ..Table::default()
+        };
         assert_eq!(read_csv(&table), r#"pd.read_csv("data/a b.csv")"#);
         table.encoding = "cp1252".into();
         table.separator = "\t".into();
-        assert_eq!(read_csv(&table), r#"pd.read_csv("data/a b.csv", encoding="cp1252", sep="\t")"#);
+        assert_eq!(
+            read_csv(&table),
+            r#"pd.read_csv("data/a b.csv", encoding="cp1252", sep="\t")"#
+        );
     }
 }

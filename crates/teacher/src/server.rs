@@ -40,7 +40,8 @@ impl Server {
 
 /// Serves the teacher, on a free port of loopback unless an address is given.
 pub async fn serve(config: TeacherConfig, listen: Option<SocketAddr>) -> std::io::Result<Server> {
-    let listener = TcpListener::bind(listen.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, 0).into())).await?;
+    let listener =
+        TcpListener::bind(listen.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, 0).into())).await?;
     let base_url = format!("http://{}/v1", listener.local_addr()?);
     let router = Router::new()
         .route("/v1/chat/completions", post(chat))
@@ -55,9 +56,16 @@ pub async fn serve(config: TeacherConfig, listen: Option<SocketAddr>) -> std::io
             stopped.await.ok();
         };
         // Accepting goes on for as long as the process has sockets; what ends it otherwise, the clients see.
-        axum::serve(listener, router).with_graceful_shutdown(ended).await.ok();
+        axum::serve(listener, router)
+            .with_graceful_shutdown(ended)
+            .await
+            .ok();
     });
-    Ok(Server { base_url, stop: Some(stop), tasks })
+    Ok(Server {
+        base_url,
+        stop: Some(stop),
+        tasks,
+    })
 }
 
 async fn chat(State(config): State<Arc<TeacherConfig>>, body: String) -> Response {
@@ -81,7 +89,9 @@ async fn chat(State(config): State<Arc<TeacherConfig>>, body: String) -> Respons
 }
 
 async fn models() -> Json<Value> {
-    Json(json!({"object": "list", "data": [{"id": MODEL, "object": "model", "created": 0, "owned_by": "synth"}]}))
+    Json(
+        json!({"object": "list", "data": [{"id": MODEL, "object": "model", "created": 0, "owned_by": "synth"}]}),
+    )
 }
 
 fn refuse(message: &str) -> Response {

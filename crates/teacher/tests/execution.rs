@@ -1,35 +1,55 @@
 //! The teacher against real Python: every family in every style, and whole explorations with attempts at what they posed.
 
+#![expect(
+    clippy::print_stderr,
+    reason = "measurements are shown with --nocapture"
+)]
+
 mod driver;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use driver::{Worker, converse, posed, prompt, python, same, values};
+use driver::{Worker, converse, prompt, python, same, values};
 use serde_json::{Value, json};
 use synth_teacher::dice::Dice;
 use synth_teacher::{TeacherConfig, conversation, families, fill, profile, prompt as prompts};
 
-const PERFECT: TeacherConfig = TeacherConfig { error_rate: 0.0, wrong_rate: 0.0 };
+const PERFECT: TeacherConfig = TeacherConfig {
+    error_rate: 0.0,
+    wrong_rate: 0.0,
+};
 
 /// Folders with made-up tables; removed with the guard.
 struct Folders(PathBuf);
 
 impl Folders {
     fn make(python: &Path, name: &str) -> Self {
-        let root = std::env::temp_dir().join(format!("synth-teacher-{name}-{}", std::process::id()));
+        let root =
+            std::env::temp_dir().join(format!("synth-teacher-{name}-{}", std::process::id()));
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/driver/make_tables.py");
-        let status = Command::new(python).arg(script).arg(&root).status().expect("the test Python starts");
+        let status = Command::new(python)
+            .arg(script)
+            .arg(&root)
+            .status()
+            .expect("the test Python starts");
         assert!(status.success());
         Self(root)
     }
 
     /// The folders with tables to ask about.
     fn each(&self) -> Vec<PathBuf> {
-        let predicts = |folder: &PathBuf| folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with("predict-"));
+        let predicts = |folder: &PathBuf| {
+            folder
+                .file_name()
+                .is_some_and(|name| name.to_string_lossy().starts_with("predict-"))
+        };
         let entries = std::fs::read_dir(&self.0).expect("tables were made");
-        let mut folders: Vec<PathBuf> = entries.map(|entry| entry.expect("readable").path()).filter(|folder| !predicts(folder)).collect();
+        let mut folders: Vec<PathBuf> = entries
+            .map(|entry| entry.expect("readable").path())
+            .filter(|folder| !predicts(folder))
+            .collect();
         folders.sort();
         folders
     }
@@ -42,10 +62,13 @@ impl Drop for Folders {
 }
 
 fn explore_prompt(tables: &Value, per_task: usize) -> String {
-    prompt("queries/explore", &json!({"title": "t", "context": "", "tables": tables, "per_task": per_task, "seed_question": ""}))
+    prompt(
+        "queries/explore",
+        &json!({"title": "t", "context": "", "tables": tables, "per_task": per_task, "seed_question": ""}),
+    )
 }
 
-fn solve_prompt(tables: &Value, query: &driver::Posed) -> String {
+fn solve_prompt(tables: &Value, query: &Posed) -> String {
     prompt(
         "trajectories/solve",
         &json!({"title": "t", "context": "", "tables": tables, "question": query.question, "constraints": query.constraints, "answer_format": query.format}),
@@ -67,38 +90,61 @@ fn every_style_of_every_family_runs_and_agrees() {
         for (number, family) in families::all().iter().enumerate() {
             for round in 0..2 {
                 let mut dice = Dice::new(&["styles", &number.to_string(), &round.to_string()]);
-                let Some(problem) = fill::fill(family, &profile, &mut dice) else { continue };
+                let Some(problem) = fill::fill(family, &profile, &mut dice) else {
+                    continue;
+                };
                 let mut results: Vec<(usize, String, Vec<Option<String>>)> = Vec::new();
                 let mut run = |worker: &mut Worker, label: usize, code: &str| {
                     worker.open(&folder);
                     let output = worker.run(&format!("{}\n{code}", problem.load(&tables)));
-                    let values = problem.names().iter().map(|name| conversation::printed(&[&output], name)).collect();
+                    let values = problem
+                        .names()
+                        .iter()
+                        .map(|name| conversation::printed(&[&output], name))
+                        .collect();
                     results.push((label, output, values));
                 };
                 for (index, style) in family.style.iter().enumerate() {
                     run(&mut worker, index, &problem.cells(style).join("\n\n"));
                 }
                 let right = results[0].2.clone();
-                let clear = problem.check().is_none_or(|check| worker.run(&format!("print(bool({check}))")).trim() == "True");
+                let clear = problem.check().is_none_or(|check| {
+                    worker.run(&format!("print(bool({check}))")).trim() == "True"
+                });
                 runs += results.len();
                 if !clear {
                     continue;
                 }
                 *tried.entry(&family.id).or_default() += 1;
                 let pairs = |values: &[Option<String>]| -> Vec<(String, String)> {
-                    problem.names().into_iter().zip(values.iter().map(|value| value.clone().unwrap_or_default())).collect()
+                    problem
+                        .names()
+                        .into_iter()
+                        .zip(values.iter().map(|value| value.clone().unwrap_or_default()))
+                        .collect()
                 };
                 for (index, output, values) in &results {
                     if values.iter().any(Option::is_none) {
                         problems.push(format!("{} style {index}: {output}", family.id));
                     } else if !same(&pairs(values), &pairs(&right), 1e-9) {
-                        problems.push(format!("{} style {index}: {values:?} is not {right:?} for {:?}", family.id, problem.slots));
+                        problems.push(format!(
+                            "{} style {index}: {values:?} is not {right:?} for {:?}",
+                            family.id, problem.slots
+                        ));
                     }
                 }
                 for which in 0..family.wrong.len() {
                     worker.open(&folder);
-                    let output = worker.run(&format!("{}\n{}", problem.load(&tables), problem.mistaken(which)));
-                    let values: Vec<_> = problem.names().iter().map(|name| conversation::printed(&[&output], name)).collect();
+                    let output = worker.run(&format!(
+                        "{}\n{}",
+                        problem.load(&tables),
+                        problem.mistaken(which)
+                    ));
+                    let values: Vec<_> = problem
+                        .names()
+                        .iter()
+                        .map(|name| conversation::printed(&[&output], name))
+                        .collect();
                     mistakes += 1;
                     if values.iter().any(Option::is_none) {
                         problems.push(format!("{} mistake {which}: {output}", family.id));
@@ -112,10 +158,22 @@ fn every_style_of_every_family_runs_and_agrees() {
             }
         }
     }
-    let untried: Vec<&str> = families::all().iter().map(|family| family.id.as_str()).filter(|id| !tried.contains_key(id)).collect();
-    eprintln!("{} families, {runs} runs of styles, {telling} of {mistakes} mistakes change the result", families::all().len());
+    let untried: Vec<&str> = families::all()
+        .iter()
+        .map(|family| family.id.as_str())
+        .filter(|id| !tried.contains_key(id))
+        .collect();
+    eprintln!(
+        "{} families, {runs} runs of styles, {telling} of {mistakes} mistakes change the result",
+        families::all().len()
+    );
     assert!(untried.is_empty(), "never applicable: {untried:?}");
-    assert!(problems.is_empty(), "{}\n{}", problems.len(), problems.join("\n---\n"));
+    assert!(
+        problems.is_empty(),
+        "{}\n{}",
+        problems.len(),
+        problems.join("\n---\n")
+    );
 }
 
 #[test]
@@ -158,17 +216,29 @@ impl Report {
                 let reference = values(&query.reference);
                 let output = &ended.cells[query.cell - 1].1;
                 for (name, value) in &reference {
-                    assert!(output.contains(&format!("@{name}[{value}]")), "{query:?}\n{output}");
+                    assert!(
+                        output.contains(&format!("@{name}[{value}]")),
+                        "{query:?}\n{output}"
+                    );
                 }
                 for attempt in 0..attempts {
                     let task = solve_prompt(&tables, &query);
-                    let solved = converse(&PERFECT, worker, folder, &task, 100 + attempt, attempt % 2 == 1);
+                    let solved = converse(
+                        &PERFECT,
+                        worker,
+                        folder,
+                        &task,
+                        100 + attempt,
+                        attempt % 2 == 1,
+                    );
                     report.attempts += 1;
                     let answer = solved.answer.unwrap_or_default();
                     if same(&values(&answer), &reference, 1e-9) {
                         report.right += 1;
                     } else {
-                        report.wrong.push(format!("{query:?}: {answer}; {:?}", solved.cells.last()));
+                        report
+                            .wrong
+                            .push(format!("{query:?}: {answer}; {:?}", solved.cells.last()));
                     }
                 }
             }
@@ -184,17 +254,46 @@ fn errors_are_tripped_over_and_repaired() {
     let folder = &folders.each()[0];
     let mut worker = Worker::start(&python);
     let tables = worker.tables(folder);
-    let ended = converse(&PERFECT, &mut worker, folder, &explore_prompt(&tables, 5), 3, false);
-    let clumsy = TeacherConfig { error_rate: 1.0, wrong_rate: 0.0 };
+    let ended = converse(
+        &PERFECT,
+        &mut worker,
+        folder,
+        &explore_prompt(&tables, 5),
+        3,
+        false,
+    );
+    let clumsy = TeacherConfig {
+        error_rate: 1.0,
+        wrong_rate: 0.0,
+    };
     let (mut failed, mut attempts) = (0, 0);
     for query in posed(&ended.answer.unwrap_or_default()) {
         for seed in 0..8 {
-            let solved = converse(&clumsy, &mut worker, folder, &solve_prompt(&tables, &query), seed, false);
+            let solved = converse(
+                &clumsy,
+                &mut worker,
+                folder,
+                &solve_prompt(&tables, &query),
+                seed,
+                false,
+            );
             attempts += 1;
-            let errors = solved.cells.iter().filter(|(_, output)| output.contains("Traceback")).count();
+            let errors = solved
+                .cells
+                .iter()
+                .filter(|(_, output)| output.contains("Traceback"))
+                .count();
             failed += usize::from(errors > 0);
             assert!(errors <= 1, "{:?}", solved.cells);
-            assert!(same(&values(&solved.answer.unwrap_or_default()), &values(&query.reference), 1e-9), "{:?}", solved.cells);
+            assert!(
+                same(
+                    &values(&solved.answer.unwrap_or_default()),
+                    &values(&query.reference),
+                    1e-9
+                ),
+                "{:?}",
+                solved.cells
+            );
         }
     }
     eprintln!("{failed} of {attempts} attempts tripped");
@@ -206,9 +305,11 @@ fn predictions_are_written_and_better_than_a_guess() {
     let Some(python) = python() else { return };
     let folders = Folders::make(&python, "predict");
     let mut worker = Worker::start(&python);
-    for (name, target, metric, time) in
-        [("predict-class", "dear", "macro_f1", None), ("predict-reg", "price", "r2", None), ("predict-series", "visitors", "r2", Some("day"))]
-    {
+    for (name, target, metric, time) in [
+        ("predict-class", "dear", "macro_f1", None),
+        ("predict-reg", "price", "r2", None),
+        ("predict-series", "visitors", "r2", Some("day")),
+    ] {
         let folder = folders.0.join(name);
         let question = prompt(
             "trajectories/predict",
@@ -221,18 +322,39 @@ fn predictions_are_written_and_better_than_a_guess() {
             &json!({"title": "t", "context": "", "tables": tables, "question": question, "constraints": "", "answer_format": "the name of the file"}),
         );
         for (seed, error_rate) in [(0, 0.0), (1, 1.0), (2, 1.0), (3, 0.0), (4, 1.0), (5, 0.0)] {
-            let config = TeacherConfig { error_rate, wrong_rate: 0.0 };
+            let config = TeacherConfig {
+                error_rate,
+                wrong_rate: 0.0,
+            };
             std::fs::remove_file(folder.join("submission.csv")).ok();
             let ended = converse(&config, &mut worker, &folder, &task, seed, seed % 2 == 1);
-            assert_eq!(ended.answer.as_deref(), Some("submission.csv"), "{name}: {:?}", ended.cells);
-            let failed = ended.cells.iter().filter(|(_, output)| output.contains("Traceback")).count();
-            assert_eq!(failed, usize::from(error_rate > 0.0), "{name}: {:?}", ended.cells);
+            assert_eq!(
+                ended.answer.as_deref(),
+                Some("submission.csv"),
+                "{name}: {:?}",
+                ended.cells
+            );
+            let failed = ended
+                .cells
+                .iter()
+                .filter(|(_, output)| output.contains("Traceback"))
+                .count();
+            assert_eq!(
+                failed,
+                usize::from(error_rate > 0.0),
+                "{name}: {:?}",
+                ended.cells
+            );
             let score = worker.run(&format!(
                 "import pandas as pd\nfrom sklearn.metrics import f1_score, r2_score\npair = pd.read_csv('truth.csv').merge(pd.read_csv('submission.csv'), on='row id')\nassert len(pair) == len(pd.read_csv('truth.csv'))\nprint({})",
                 if metric == "r2" { "r2_score(pair.iloc[:, 1], pair.iloc[:, 2])" } else { "f1_score(pair.iloc[:, 1], pair.iloc[:, 2], average='macro')" }
             ));
             eprintln!("{name} seed {seed}: {}", score.trim());
-            assert!(score.trim().parse::<f64>().is_ok_and(|score| score > 0.5), "{name} seed {seed}: {score} {:?}", ended.cells);
+            assert!(
+                score.trim().parse::<f64>().is_ok_and(|score| score > 0.5),
+                "{name} seed {seed}: {score} {:?}",
+                ended.cells
+            );
         }
     }
 }
@@ -240,18 +362,34 @@ fn predictions_are_written_and_better_than_a_guess() {
 #[test]
 #[ignore = "takes minutes; needs a folder of CSV files named by SYNTH_TEST_TABLES"]
 fn real_tables_give_queries_that_are_solved() {
-    let (Some(python), Ok(source)) = (python(), std::env::var("SYNTH_TEST_TABLES")) else { return };
+    let (Some(python), Ok(source)) = (python(), std::env::var("SYNTH_TEST_TABLES")) else {
+        return;
+    };
     let mut worker = Worker::start(&python);
     let root = std::env::temp_dir().join(format!("synth-teacher-real-{}", std::process::id()));
     let mut total = Report::default();
-    let mut files: Vec<_> = std::fs::read_dir(source).expect("readable").map(|entry| entry.expect("readable").path()).collect();
+    let mut files: Vec<_> = std::fs::read_dir(source)
+        .expect("readable")
+        .map(|entry| entry.expect("readable").path())
+        .collect();
     files.sort();
     for (number, file) in files.iter().enumerate() {
         let folder = root.join(number.to_string());
         std::fs::create_dir_all(folder.join("data")).expect("writable");
-        std::fs::copy(file, folder.join("data").join(file.file_name().expect("a file"))).expect("writable");
+        std::fs::copy(
+            file,
+            folder.join("data").join(file.file_name().expect("a file")),
+        )
+        .expect("writable");
         let report = Report::over(&mut worker, &folder, 1, 2);
-        eprintln!("{}: {} queries in {} cells, {} of {} right", file.display(), report.queries, report.cells, report.right, report.attempts);
+        eprintln!(
+            "{}: {} queries in {} cells, {} of {} right",
+            file.display(),
+            report.queries,
+            report.cells,
+            report.right,
+            report.attempts
+        );
         for wrong in &report.wrong {
             eprintln!("    {wrong}");
         }
@@ -261,5 +399,48 @@ fn real_tables_give_queries_that_are_solved() {
         total.cells += report.cells;
     }
     std::fs::remove_dir_all(root).ok();
-    eprintln!("{} files: {} queries in {} cells, {} of {} attempts right", files.len(), total.queries, total.cells, total.right, total.attempts);
+    eprintln!(
+        "{} files: {} queries in {} cells, {} of {} attempts right",
+        files.len(),
+        total.queries,
+        total.cells,
+        total.right,
+        total.attempts
+    );
+}
+
+/// A query out of an exploration's answer.
+#[derive(Clone, Debug)]
+struct Posed {
+    question: String,
+    constraints: String,
+    format: String,
+    reference: String,
+    cell: usize,
+    keywords: String,
+    level: String,
+}
+
+fn posed(answer: &str) -> Vec<Posed> {
+    let field = |block: &str, name: &str| {
+        let (open, close) = (format!("<{name}>"), format!("</{name}>"));
+        block
+            .split_once(&open)
+            .and_then(|(_, rest)| rest.split_once(&close))
+            .map(|(text, _)| text.to_owned())
+            .unwrap_or_default()
+    };
+    answer
+        .split("<query>")
+        .skip(1)
+        .map(|block| Posed {
+            question: field(block, "question"),
+            constraints: field(block, "constraints"),
+            format: field(block, "format"),
+            reference: field(block, "reference"),
+            cell: field(block, "cell").parse().unwrap_or(0),
+            keywords: field(block, "keywords"),
+            level: field(block, "level"),
+        })
+        .collect()
 }

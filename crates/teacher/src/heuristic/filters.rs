@@ -26,7 +26,10 @@ pub fn filters(reading: &Reading) -> Vec<Filter> {
             .or_else(|| verb(reading, column))
             .or_else(|| ordinal(reading, column));
         if let Some(condition) = condition {
-            found.push(Filter { column: column.name.clone(), condition });
+            found.push(Filter {
+                column: column.name.clone(),
+                condition,
+            });
         }
     }
     found
@@ -39,10 +42,16 @@ fn equality(reading: &Reading, column: &Column) -> Option<String> {
         regex::escape(column.name.trim())
     );
     let words = column.name.trim().to_lowercase().replace('_', " ");
-    let spelt = format!(r#"(?i)\b{} (?:exactly )?(?:of|equal to|exactly equal to) (\d+(?:\.\d+)?)"#, regex::escape(&words));
+    let spelt = format!(
+        r"(?i)\b{} (?:exactly )?(?:of|equal to|exactly equal to) (\d+(?:\.\d+)?)",
+        regex::escape(&words)
+    );
     let expression = Regex::new(&source).ok()?;
     let text = reading.text();
-    let all: Vec<String> = expression.captures_iter(&text).map(|found| found[1].to_owned()).collect();
+    let all: Vec<String> = expression
+        .captures_iter(&text)
+        .map(|found| found[1].to_owned())
+        .collect();
     let value = match all.first() {
         // Several values of one column are groups to compare, not a condition.
         Some(first) if all.iter().all(|value| value == first) => first.clone(),
@@ -61,14 +70,19 @@ fn equality(reading: &Reading, column: &Column) -> Option<String> {
 
 /// `in the year 2010`, `for the years 2000 and beyond`.
 fn year(reading: &Reading, column: &Column) -> Option<String> {
-    static YEAR: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?i)\byears?\s+(\d{4})( and (?:beyond|later|after|onwards))?"));
+    static YEAR: LazyLock<Regex> =
+        LazyLock::new(|| pattern(r"(?i)\byears?\s+(\d{4})( and (?:beyond|later|after|onwards))?"));
     if column.name.trim().to_lowercase() != "year" || column.kind != "integer" {
         return None;
     }
     let text = reading.text();
     let found = YEAR.captures(&text)?;
     let sign = if found.get(2).is_some() { ">=" } else { "==" };
-    Some(format!("part[{}] {sign} {}", literal(&column.name), &found[1]))
+    Some(format!(
+        "part[{}] {sign} {}",
+        literal(&column.name),
+        &found[1]
+    ))
 }
 
 /// `male passengers`, `the "Americas" region`.
@@ -77,23 +91,44 @@ fn named_value(reading: &Reading, column: &Column) -> Option<String> {
         return None;
     }
     let lower = reading.question.text.to_lowercase();
-    let words: Vec<&str> = lower.split(|c: char| !(c.is_alphanumeric() || c == '-')).collect();
-    let values: Vec<&str> =
-        column.shown.split(", ").filter(|value| value.len() > 2 && value.parse::<f64>().is_err() && words.contains(&value.to_lowercase().as_str())).collect();
+    let words: Vec<&str> = lower
+        .split(|c: char| !(c.is_alphanumeric() || c == '-'))
+        .collect();
+    let values: Vec<&str> = column
+        .shown
+        .split(", ")
+        .filter(|value| {
+            value.len() > 2
+                && value.parse::<f64>().is_err()
+                && words.contains(&value.to_lowercase().as_str())
+        })
+        .collect();
     let mentioned: std::collections::BTreeSet<&str> = values.into_iter().collect();
     if mentioned.len() == 1 {
         let value = mentioned.first()?;
-        return Some(format!("part[{}] == {}", literal(&column.name), literal(value)));
+        return Some(format!(
+            "part[{}] == {}",
+            literal(&column.name),
+            literal(value)
+        ));
     }
     // A quoted value right before the column's own name, though the description does not show it.
-    let source = format!(r#"["']([^"'\n]{{2,30}})["']\s+{}\b"#, regex::escape(&column.name.trim().to_lowercase()));
+    let source = format!(
+        r#"["']([^"'\n]{{2,30}})["']\s+{}\b"#,
+        regex::escape(&column.name.trim().to_lowercase())
+    );
     let place = Regex::new(&source).ok()?.captures(&lower)?.get(1)?.range();
     let value = reading.question.text.get(place)?;
-    Some(format!("part[{}] == {}", literal(&column.name), literal(value)))
+    Some(format!(
+        "part[{}] == {}",
+        literal(&column.name),
+        literal(value)
+    ))
 }
 
 fn is_flag(column: &Column) -> bool {
-    column.distinct == 2 && (column.kind == "boolean" || column.kind == "integer" && column.shown.trim() == "0 to 1")
+    column.distinct == 2
+        && (column.kind == "boolean" || column.kind == "integer" && column.shown.trim() == "0 to 1")
 }
 
 /// `who survived`, for a column of zeros and ones.
@@ -105,7 +140,9 @@ fn verb(reading: &Reading, column: &Column) -> Option<String> {
     let name = column.name.to_lowercase();
     let stem = name.trim_end_matches("ed").trim_end_matches('e');
     let yes = lower.contains(&format!("who {name}")) || lower.contains(&format!("that {name}"));
-    let no = ["did not", "didn't", "not"].iter().any(|not| lower.contains(&format!("{not} {stem}")));
+    let no = ["did not", "didn't", "not"]
+        .iter()
+        .any(|not| lower.contains(&format!("{not} {stem}")));
     match (yes, no) {
         (true, false) => Some(format!("part[{}] == 1", literal(&column.name))),
         (false, true) => Some(format!("part[{}] == 0", literal(&column.name))),
@@ -122,7 +159,11 @@ fn ordinal(reading: &Reading, column: &Column) -> Option<String> {
         return None;
     }
     let lower = reading.question.text.to_lowercase();
-    let meant: Vec<u8> = ORDINALS.iter().filter(|(word, _)| lower.contains(&format!("{word} class"))).map(|(_, number)| *number).collect();
+    let meant: Vec<u8> = ORDINALS
+        .iter()
+        .filter(|(word, _)| lower.contains(&format!("{word} class")))
+        .map(|(_, number)| *number)
+        .collect();
     match meant[..] {
         [one] => Some(format!("part[{}] == {one}", literal(&column.name))),
         _ => None,
@@ -136,7 +177,17 @@ pub fn group_of(reading: &Reading, name: &str) -> Option<(String, String)> {
     }
     let lower = name.to_lowercase();
     let parts: Vec<&str> = lower.split('_').collect();
-    let compares = ["each", "separately", "versus", " vs", "compared", "groupby", "respectively"].iter().any(|word| reading.lower.contains(word));
+    let compares = [
+        "each",
+        "separately",
+        "versus",
+        " vs",
+        "compared",
+        "groupby",
+        "respectively",
+    ]
+    .iter()
+    .any(|word| reading.lower.contains(word));
     if !compares {
         return None;
     }
@@ -147,19 +198,35 @@ pub fn group_of(reading: &Reading, name: &str) -> Option<(String, String)> {
         }
         if is_flag(column) {
             let stem = column.name.to_lowercase();
-            if lower.contains(&stem) || lower.contains(stem.trim_end_matches("ed").trim_end_matches('e')) && lower.contains("not") {
-                return Some((u8::from(!parts.contains(&"not")).to_string(), column.name.clone()));
+            if lower.contains(&stem)
+                || lower.contains(stem.trim_end_matches("ed").trim_end_matches('e'))
+                    && lower.contains("not")
+            {
+                return Some((
+                    u8::from(!parts.contains(&"not")).to_string(),
+                    column.name.clone(),
+                ));
             }
         }
         if column.kind == "integer" {
-            let digit = parts.iter().find_map(|part| part.trim_start_matches(|c: char| c.is_alphabetic()).parse::<u8>().ok());
-            let ordinal = ORDINALS.iter().find(|(word, _)| parts.contains(word)).map(|(_, number)| *number);
+            let digit = parts.iter().find_map(|part| {
+                part.trim_start_matches(|c: char| c.is_alphabetic())
+                    .parse::<u8>()
+                    .ok()
+            });
+            let ordinal = ORDINALS
+                .iter()
+                .find(|(word, _)| parts.contains(word))
+                .map(|(_, number)| *number);
             if let Some(value) = digit.or(ordinal) {
                 return Some((value.to_string(), column.name.clone()));
             }
         }
         if column.kind == "text"
-            && let Some(value) = column.shown.split(", ").find(|value| value.len() > 2 && parts.contains(&value.to_lowercase().as_str()))
+            && let Some(value) = column
+                .shown
+                .split(", ")
+                .find(|value| value.len() > 2 && parts.contains(&value.to_lowercase().as_str()))
         {
             return Some((literal(value), column.name.clone()));
         }

@@ -36,7 +36,9 @@ pub enum Statistic {
 impl Statistic {
     /// The statistic of `x` as a Python expression.
     pub fn expression(self, x: &str, text: &str) -> String {
-        let population = text.contains("population standard deviation") || text.contains("ddof=0") || text.contains("numpy.std");
+        let population = text.contains("population standard deviation")
+            || text.contains("ddof=0")
+            || text.contains("numpy.std");
         let scipy = text.contains("scipy") && text.contains("default");
         match self {
             Self::Mean => format!("{x}.mean()"),
@@ -64,10 +66,21 @@ impl Statistic {
 pub fn statistic(name: &str) -> Option<Statistic> {
     let lower = name.to_lowercase();
     let parts: Vec<&str> = lower.split(|c: char| !c.is_alphanumeric()).collect();
-    let has = |words: &[&str]| words.iter().any(|word| if word.len() > 3 { lower.contains(word) } else { parts.contains(word) });
+    let has = |words: &[&str]| {
+        words.iter().any(|word| {
+            if word.len() > 3 {
+                lower.contains(word)
+            } else {
+                parts.contains(word)
+            }
+        })
+    };
     let table: [(&[&str], Statistic); 11] = [
         (&["median"], Statistic::Median),
-        (&["std", "stdev", "stddev", "deviation", "sd"], Statistic::Std),
+        (
+            &["std", "stdev", "stddev", "deviation", "sd"],
+            Statistic::Std,
+        ),
         (&["variance", "var"], Statistic::Variance),
         (&["skew"], Statistic::Skew),
         (&["kurt"], Statistic::Kurtosis),
@@ -78,7 +91,10 @@ pub fn statistic(name: &str) -> Option<Statistic> {
         (&["total", "sum"], Statistic::Sum),
         (&["count", "number", "num"], Statistic::Count),
     ];
-    table.iter().find(|(words, _)| has(words)).map(|(_, statistic)| *statistic)
+    table
+        .iter()
+        .find(|(words, _)| has(words))
+        .map(|(_, statistic)| *statistic)
 }
 
 /// The text in brackets after a name of the format.
@@ -94,11 +110,19 @@ pub fn placeholder(format: &str, name: &str) -> String {
 /// How many decimals a value has: as said for its placeholder, else as said anywhere; 2 when nothing is said.
 pub fn decimals(question: &Question, name: &str) -> usize {
     static ROUNDED: LazyLock<Regex> = LazyLock::new(|| {
-        pattern(r"(?i)\b(one|two|three|four|five|six|\d)\s+(?:decimal|digits after|places)|(?:to the |nearest )(hundredth|thousandth|tenth|second decimal|third decimal|whole|integer)|(\binteger|whole number)")
+        pattern(
+            r"(?i)\b(one|two|three|four|five|six|\d)\s+(?:decimal|digits after|places)|(?:to the |nearest )(hundredth|thousandth|tenth|second decimal|third decimal|whole|integer)|(\binteger|whole number)",
+        )
     });
     let digits = |text: &str| {
         ROUNDED.captures(text).map(|found| {
-            let word = found.iter().skip(1).flatten().next().map(|m| m.as_str().to_lowercase()).unwrap_or_default();
+            let word = found
+                .iter()
+                .skip(1)
+                .flatten()
+                .next()
+                .map(|m| m.as_str().to_lowercase())
+                .unwrap_or_default();
             match word.as_str() {
                 "one" | "tenth" => 1,
                 "three" | "thousandth" | "third decimal" => 3,
@@ -114,7 +138,11 @@ pub fn decimals(question: &Question, name: &str) -> usize {
     if let Some(found) = digits(&inside) {
         return found;
     }
-    let explained = question.format.split_once("where ").or_else(|| question.format.split_once("Where ")).map_or("", |(_, rest)| rest);
+    let explained = question
+        .format
+        .split_once("where ")
+        .or_else(|| question.format.split_once("Where "))
+        .map_or("", |(_, rest)| rest);
     for key in [inside.as_str(), name] {
         if key.is_empty() {
             continue;
@@ -122,34 +150,59 @@ pub fn decimals(question: &Question, name: &str) -> usize {
         for quote in ['"', '\'', '`'] {
             if let Some((_, rest)) = explained.split_once(&format!("{quote}{key}{quote}")) {
                 // The explanation of this value ends where that of the next begins; shared ones come together before it.
-                let clause = rest.find(". ").or_else(|| rest.find(".\n")).map_or(rest, |end| &rest[..end]);
+                let clause = rest
+                    .find(". ")
+                    .or_else(|| rest.find(".\n"))
+                    .map_or(rest, |end| &rest[..end]);
                 if let Some(found) = digits(clause).filter(|digits| *digits > 0) {
                     return found;
                 }
             }
         }
     }
-    let anywhere = format!("{} {} {}", question.format, question.constraints, question.text);
+    let anywhere = format!(
+        "{} {} {}",
+        question.format, question.constraints, question.text
+    );
     let value = digits(&question.format).filter(|digits| *digits > 0);
-    value.or_else(|| digits(&anywhere).filter(|digits| *digits > 0)).unwrap_or(2)
+    value
+        .or_else(|| digits(&anywhere).filter(|digits| *digits > 0))
+        .unwrap_or(2)
 }
 
 /// Whether a value is a count, which is written without decimals.
 pub fn is_count(question: &Question, name: &str) -> bool {
     let lower = name.to_lowercase();
     let inside = placeholder(&question.format, name).to_lowercase();
-    statistic(name) == Some(Statistic::Count) || lower.contains("count") || lower.contains("outliers") || lower.starts_with("total") || inside.contains("integer")
+    statistic(name) == Some(Statistic::Count)
+        || lower.contains("count")
+        || lower.contains("outliers")
+        || lower.starts_with("total")
+        || inside.contains("integer")
 }
 
 /// The words among which a label must be chosen: what stands in quotes in the format, then in the constraints.
 pub fn options(question: &Question, names: &[String], columns: &[String]) -> Vec<String> {
-    static QUOTED: LazyLock<Regex> = LazyLock::new(|| pattern(r#""([^"\n]{2,40})"|“([^”\n]{2,40})”|'([A-Za-z][^'\n]{1,39})'"#));
+    static QUOTED: LazyLock<Regex> =
+        LazyLock::new(|| pattern(r#""([^"\n]{2,40})"|“([^”\n]{2,40})”|'([A-Za-z][^'\n]{1,39})'"#));
     let mut options: Vec<String> = Vec::new();
-    let placeholders: Vec<String> = names.iter().map(|name| placeholder(&question.format, name)).collect();
+    let placeholders: Vec<String> = names
+        .iter()
+        .map(|name| placeholder(&question.format, name))
+        .collect();
     for text in [&question.format, &question.constraints, &question.text] {
         for found in QUOTED.captures_iter(text) {
-            let word = found.iter().skip(1).flatten().next().map(|m| m.as_str().trim().to_owned()).unwrap_or_default();
-            let known = names.contains(&word) || placeholders.contains(&word) || columns.contains(&word) || options.contains(&word);
+            let word = found
+                .iter()
+                .skip(1)
+                .flatten()
+                .next()
+                .map(|m| m.as_str().trim().to_owned())
+                .unwrap_or_default();
+            let known = names.contains(&word)
+                || placeholders.contains(&word)
+                || columns.contains(&word)
+                || options.contains(&word);
             if !known {
                 options.push(word);
             }
@@ -165,18 +218,27 @@ pub fn choose(options: &[String], wanted: &[&str], unwanted: &[&str]) -> Option<
         .find(|option| {
             let lower = option.to_lowercase();
             let parts: Vec<&str> = lower.split(|c: char| !c.is_alphanumeric()).collect();
-            let has = |word: &&str| if word.len() <= 3 { parts.contains(word) } else { lower.contains(*word) };
-            wanted.iter().any(|word| has(word)) && !unwanted.iter().any(|word| has(word))
+            let has = |word: &&str| {
+                if word.len() <= 3 {
+                    parts.contains(word)
+                } else {
+                    lower.contains(*word)
+                }
+            };
+            wanted.iter().any(&has) && !unwanted.iter().any(has)
         })
         .cloned()
 }
 
 /// The first number that follows one of these words.
 pub fn number_after(text: &str, words: &[&str]) -> Option<f64> {
-    static NUMBER: LazyLock<Regex> = LazyLock::new(|| pattern(r"^[^0-9.;!?]{0,40}?(-?\d+(?:\.\d+)?)"));
+    static NUMBER: LazyLock<Regex> =
+        LazyLock::new(|| pattern(r"^[^0-9.;!?]{0,40}?(-?\d+(?:\.\d+)?)"));
     words.iter().find_map(|word| {
         let (_, rest) = text.split_once(word)?;
-        NUMBER.captures(rest).and_then(|found| found[1].parse().ok())
+        NUMBER
+            .captures(rest)
+            .and_then(|found| found[1].parse().ok())
     })
 }
 

@@ -7,11 +7,13 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use serde_json::{Value, json};
 use synth_teacher::{TeacherConfig, complete};
 
-/// The Python to test with: it needs numpy, pandas, SciPy, scikit-learn and statsmodels.
+/// The Python to test with: it needs numpy, pandas, `SciPy`, scikit-learn and statsmodels.
 pub fn python() -> Option<PathBuf> {
     let python = std::env::var_os("SYNTH_TEST_PYTHON").map(PathBuf::from);
     if python.is_none() {
-        eprintln!("skipped: SYNTH_TEST_PYTHON names no Python with numpy, pandas, scipy, scikit-learn and statsmodels");
+        eprintln!(
+            "skipped: SYNTH_TEST_PYTHON names no Python with numpy, pandas, scipy, scikit-learn and statsmodels"
+        );
     }
     python
 }
@@ -36,14 +38,20 @@ impl Worker {
             .expect("the test Python starts");
         let input = child.stdin.take().expect("stdin is piped");
         let output = BufReader::new(child.stdout.take().expect("stdout is piped"));
-        Self { child, input, output }
+        Self {
+            child,
+            input,
+            output,
+        }
     }
 
     fn ask(&mut self, request: &Value) -> Value {
         writeln!(self.input, "{request}").expect("the worker reads");
         self.input.flush().expect("the worker reads");
         let mut line = String::new();
-        self.output.read_line(&mut line).expect("the worker answers");
+        self.output
+            .read_line(&mut line)
+            .expect("the worker answers");
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
     }
 
@@ -53,7 +61,10 @@ impl Worker {
     }
 
     pub fn run(&mut self, code: &str) -> String {
-        self.ask(&json!({"op": "run", "code": code}))["output"].as_str().unwrap_or_default().to_owned()
+        self.ask(&json!({"op": "run", "code": code}))["output"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
     }
 
     /// The tables under `data/` of this folder, as the product's prompts describe them.
@@ -73,16 +84,38 @@ impl Drop for Worker {
 pub fn prompt(name: &str, values: &Value) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../prompts");
     let mut environment = minijinja::Environment::new();
-    for name in ["tables", "queries/explore", "trajectories/solve", "trajectories/predict", "agent/tags", "agent/tools", "judge/grade"] {
-        let text = std::fs::read_to_string(root.join(format!("{name}.md"))).expect("the prompt is there");
-        let body = text.splitn(3, "---\n").nth(2).expect("a prompt has front matter").to_owned();
-        environment.add_template_owned(name.to_owned(), body).expect("the prompt parses");
+    for name in [
+        "tables",
+        "queries/explore",
+        "trajectories/solve",
+        "trajectories/predict",
+        "agent/tags",
+        "agent/tools",
+        "judge/grade",
+    ] {
+        let text =
+            std::fs::read_to_string(root.join(format!("{name}.md"))).expect("the prompt is there");
+        let body = text
+            .splitn(3, "---\n")
+            .nth(2)
+            .expect("a prompt has front matter")
+            .to_owned();
+        environment
+            .add_template_owned(name.to_owned(), body)
+            .expect("the prompt parses");
     }
-    environment.get_template(name).expect("the prompt is known").render(minijinja::value::Serde(values)).expect("the prompt renders")
+    environment
+        .get_template(name)
+        .expect("the prompt is known")
+        .render(minijinja::value::Serde(values))
+        .expect("the prompt renders")
 }
 
 pub fn system(tools: bool) -> String {
-    prompt(if tools { "agent/tools" } else { "agent/tags" }, &json!({"turns": 15, "cell_seconds": 60}))
+    prompt(
+        if tools { "agent/tools" } else { "agent/tags" },
+        &json!({"turns": 15, "cell_seconds": 60}),
+    )
 }
 
 /// What came of a conversation.
@@ -93,10 +126,24 @@ pub struct Ended {
 }
 
 /// Plays a whole conversation.
-pub fn converse(config: &TeacherConfig, worker: &mut Worker, folder: &Path, task: &str, seed: u64, tools: bool) -> Ended {
+pub fn converse(
+    config: &TeacherConfig,
+    worker: &mut Worker,
+    folder: &Path,
+    task: &str,
+    seed: u64,
+    tools: bool,
+) -> Ended {
     worker.open(folder);
-    let mut messages = vec![json!({"role": "system", "content": system(tools)}), json!({"role": "user", "content": task})];
-    let mut ended = Ended { answer: None, cells: Vec::new(), thoughts: Vec::new() };
+    let mut messages = vec![
+        json!({"role": "system", "content": system(tools)}),
+        json!({"role": "user", "content": task}),
+    ];
+    let mut ended = Ended {
+        answer: None,
+        cells: Vec::new(),
+        thoughts: Vec::new(),
+    };
     for _ in 0..15 {
         let mut request = json!({"model": "builtin/teacher", "messages": messages, "seed": seed, "temperature": 1.0});
         if tools {
@@ -104,15 +151,31 @@ pub fn converse(config: &TeacherConfig, worker: &mut Worker, folder: &Path, task
         }
         let reply = complete(config, &request)["choices"][0]["message"].clone();
         let content = reply["content"].as_str().unwrap_or_default().to_owned();
-        ended.thoughts.push(content.split("<code>").next().unwrap_or_default().to_owned());
+        ended.thoughts.push(
+            content
+                .split("<code>")
+                .next()
+                .unwrap_or_default()
+                .to_owned(),
+        );
         messages.push(reply.clone());
         if let Some((_, rest)) = content.split_once("<answer>\n") {
-            ended.answer = Some(rest.split("\n</answer>").next().unwrap_or_default().to_owned());
+            ended.answer = Some(
+                rest.split("\n</answer>")
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned(),
+            );
             break;
         }
         let code = if tools {
-            let arguments = reply["tool_calls"][0]["function"]["arguments"].as_str().expect("a call or an answer");
-            serde_json::from_str::<Value>(arguments).expect("arguments are JSON")["code"].as_str().expect("code").to_owned()
+            let arguments = reply["tool_calls"][0]["function"]["arguments"]
+                .as_str()
+                .expect("a call or an answer");
+            serde_json::from_str::<Value>(arguments).expect("arguments are JSON")["code"]
+                .as_str()
+                .expect("code")
+                .to_owned()
         } else {
             let start = content.find("<code>\n").expect("code or an answer") + 7;
             content[start..content.rfind("\n</code>").expect("the code ends")].to_owned()
@@ -126,38 +189,6 @@ pub fn converse(config: &TeacherConfig, worker: &mut Worker, folder: &Path, task
         ended.cells.push((code, output));
     }
     ended
-}
-
-/// A query out of an exploration's answer.
-#[derive(Clone, Debug)]
-pub struct Posed {
-    pub question: String,
-    pub constraints: String,
-    pub format: String,
-    pub reference: String,
-    pub cell: usize,
-    pub keywords: String,
-    pub level: String,
-}
-
-pub fn posed(answer: &str) -> Vec<Posed> {
-    let field = |block: &str, name: &str| {
-        let (open, close) = (format!("<{name}>"), format!("</{name}>"));
-        block.split_once(&open).and_then(|(_, rest)| rest.split_once(&close)).map(|(text, _)| text.to_owned()).unwrap_or_default()
-    };
-    answer
-        .split("<query>")
-        .skip(1)
-        .map(|block| Posed {
-            question: field(block, "question"),
-            constraints: field(block, "constraints"),
-            format: field(block, "format"),
-            reference: field(block, "reference"),
-            cell: field(block, "cell").parse().unwrap_or(0),
-            keywords: field(block, "keywords"),
-            level: field(block, "level"),
-        })
-        .collect()
 }
 
 /// The values of an answer such as `@a[1], @b[x]`.
@@ -179,7 +210,10 @@ pub fn same(one: &[(String, String)], other: &[(String, String)], tolerance: f64
         && one.iter().all(|(name, value)| {
             other.iter().any(|(their_name, theirs)| {
                 name == their_name
-                    && match (value.trim_end_matches('%').parse::<f64>(), theirs.trim_end_matches('%').parse::<f64>()) {
+                    && match (
+                        value.trim_end_matches('%').parse::<f64>(),
+                        theirs.trim_end_matches('%').parse::<f64>(),
+                    ) {
                         (Ok(a), Ok(b)) => (a - b).abs() <= tolerance * (1.0 + b.abs()),
                         _ => value.to_lowercase() == theirs.to_lowercase(),
                     }
