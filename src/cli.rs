@@ -154,7 +154,10 @@ pub struct InitArguments {
 }
 
 fn stage_names() -> Vec<&'static str> {
-    synth_stages::STAGES.iter().map(|stage| stage.name()).collect()
+    synth_stages::STAGES
+        .iter()
+        .map(|stage| stage.name())
+        .collect()
 }
 
 /// The stages and the exit codes, for `--help`.

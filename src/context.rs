@@ -16,20 +16,43 @@ const LOCAL_FILE: &str = "synth.toml";
 /// Lays defaults, file, environment and arguments over each other.
 pub fn configuration(arguments: &ConfigArguments) -> Result<Config, Failure> {
     let mut layers = Vec::new();
-    let file = arguments.config.clone().or_else(|| Some(PathBuf::from(LOCAL_FILE)).filter(|path| path.is_file()));
+    let file = arguments
+        .config
+        .clone()
+        .or_else(|| Some(PathBuf::from(LOCAL_FILE)).filter(|path| path.is_file()));
     if let Some(path) = file {
-        let text = fs::read_to_string(&path)
-            .map_err(|error| Failure::new(ExitCode::Configuration, format!("cannot read the configuration `{}`: {error}", path.display())))?;
-        layers.push(Layer::File { name: path.display().to_string(), text });
+        let text = fs::read_to_string(&path).map_err(|error| {
+            Failure::new(
+                ExitCode::Configuration,
+                format!(
+                    "cannot read the configuration `{}`: {error}",
+                    path.display()
+                ),
+            )
+        })?;
+        layers.push(Layer::File {
+            name: path.display().to_string(),
+            text,
+        });
     }
-    let mut variables: Vec<(String, String)> = std::env::vars().filter(|(name, _)| name.starts_with("SYNTH__")).collect();
+    let mut variables: Vec<(String, String)> = std::env::vars()
+        .filter(|(name, _)| name.starts_with("SYNTH__"))
+        .collect();
     variables.sort();
-    layers.extend(variables.iter().filter_map(|(name, value)| Layer::from_variable(name, value)));
+    layers.extend(
+        variables
+            .iter()
+            .filter_map(|(name, value)| Layer::from_variable(name, value)),
+    );
     for argument in &arguments.set {
         layers.push(Layer::from_argument(argument)?);
     }
     if let Some(run) = &arguments.run {
-        layers.push(Layer::Key { origin: format!("--run {run}"), path: "run.name".to_owned(), value: format!("{run:?}") });
+        layers.push(Layer::Key {
+            origin: format!("--run {run}"),
+            path: "run.name".to_owned(),
+            value: format!("{run:?}"),
+        });
     }
     Ok(load(&layers)?)
 }
@@ -45,8 +68,13 @@ pub fn run(config: &Config) -> Run {
 }
 
 /// The stages that were asked for, in order.
-pub fn stages(arguments: &StageArguments) -> Vec<&'static dyn synth_pipeline::Stage<synth_stages::Services>> {
-    let place = |name: &Option<String>| name.as_ref().and_then(|name| STAGES.iter().position(|stage| stage.name() == name));
+pub fn stages(
+    arguments: &StageArguments,
+) -> Vec<&'static dyn synth_pipeline::Stage<synth_stages::Services>> {
+    let place = |name: &Option<String>| {
+        name.as_ref()
+            .and_then(|name| STAGES.iter().position(|stage| stage.name() == name))
+    };
     let only = place(&arguments.stage);
     let first = only.or(place(&arguments.from)).unwrap_or(0);
     let last = only.or(place(&arguments.until)).unwrap_or(STAGES.len() - 1);
@@ -62,12 +90,31 @@ pub fn ledger_folder(config: &Config) -> &Path {
 pub fn write_run_toml(config: &Config, run: &Run) -> Result<(), Failure> {
     let mut shown = config.clone();
     for model in shown.models.values_mut() {
-        for value in model.headers.values_mut().filter(|value| !value.starts_with("env:")) {
+        for value in model
+            .headers
+            .values_mut()
+            .filter(|value| !value.starts_with("env:"))
+        {
             "(not written down)".clone_into(value);
         }
     }
-    let text = toml::to_string(&shown).map_err(|error| Failure::new(ExitCode::Failure, format!("cannot write the configuration: {error}")))?;
-    let text = format!("# What run `{}` was last started with: defaults, file, environment and arguments together.\n\n{text}", run.name);
-    write_atomically(&run.folder.join("run.toml"), text.as_bytes())
-        .map_err(|error| Failure::new(ExitCode::Files, format!("cannot write `{}`: {error}", run.folder.join("run.toml").display())))
+    let text = toml::to_string(&shown).map_err(|error| {
+        Failure::new(
+            ExitCode::Failure,
+            format!("cannot write the configuration: {error}"),
+        )
+    })?;
+    let text = format!(
+        "# What run `{}` was last started with: defaults, file, environment and arguments together.\n\n{text}",
+        run.name
+    );
+    write_atomically(&run.folder.join("run.toml"), text.as_bytes()).map_err(|error| {
+        Failure::new(
+            ExitCode::Files,
+            format!(
+                "cannot write `{}`: {error}",
+                run.folder.join("run.toml").display()
+            ),
+        )
+    })
 }

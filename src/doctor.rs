@@ -6,8 +6,8 @@ use synth_core::config::{Config, Provider};
 use synth_sandbox::probe;
 
 use crate::cli::ConfigArguments;
-use crate::exit_code::{ExitCode, Failure};
 use crate::context;
+use crate::exit_code::{ExitCode, Failure};
 
 /// Less free space than this is worth a word.
 const LOW_DISK_BYTES: u64 = 2 << 30;
@@ -29,7 +29,8 @@ pub async fn doctor(arguments: &ConfigArguments) -> Result<ExitCode, Failure> {
         .await
         .into_iter()
         .map(|finding| Finding {
-            needed: finding.name == "python" || (finding.name == "namespaces" && !config.sandbox.allow_weak_isolation),
+            needed: finding.name == "python"
+                || (finding.name == "namespaces" && !config.sandbox.allow_weak_isolation),
             name: finding.name.to_owned(),
             ok: finding.ok,
             detail: finding.detail,
@@ -39,7 +40,10 @@ pub async fn doctor(arguments: &ConfigArguments) -> Result<ExitCode, Failure> {
     findings.push(disk(&config));
     for (name, model) in used_models(&config) {
         findings.push(match model.provider {
-            Provider::Builtin => fine(&format!("model {name}"), "the builtin teacher needs nothing"),
+            Provider::Builtin => fine(
+                &format!("model {name}"),
+                "the builtin teacher needs nothing",
+            ),
             Provider::Replay => {
                 let path = model.exchanges.display();
                 let ok = model.exchanges.is_file();
@@ -47,7 +51,11 @@ pub async fn doctor(arguments: &ConfigArguments) -> Result<ExitCode, Failure> {
                     name: format!("model {name}"),
                     ok,
                     needed: true,
-                    detail: if ok { format!("replays `{path}`") } else { format!("there is no file `{path}`") },
+                    detail: if ok {
+                        format!("replays `{path}`")
+                    } else {
+                        format!("there is no file `{path}`")
+                    },
                     remedy: format!("set `models.{name}.exchanges` to a file written by `record`"),
                 }
             }
@@ -64,7 +72,11 @@ pub async fn doctor(arguments: &ConfigArguments) -> Result<ExitCode, Failure> {
         });
     }
     let mut out = std::io::stdout().lock();
-    let width = findings.iter().map(|finding| finding.name.chars().count()).max().unwrap_or(0);
+    let width = findings
+        .iter()
+        .map(|finding| finding.name.chars().count())
+        .max()
+        .unwrap_or(0);
     for finding in &findings {
         let mark = match (finding.ok, finding.needed) {
             (true, _) => "ok     ",
@@ -76,31 +88,62 @@ pub async fn doctor(arguments: &ConfigArguments) -> Result<ExitCode, Failure> {
             writeln!(out, "         {:<width$}  → {}", "", finding.remedy)?;
         }
     }
-    let missing = findings.iter().filter(|finding| !finding.ok && finding.needed).count();
+    let missing = findings
+        .iter()
+        .filter(|finding| !finding.ok && finding.needed)
+        .count();
     if missing > 0 {
         drop(out);
-        return Err(Failure::new(ExitCode::Unavailable, format!("{missing} thing(s) that a run needs are missing; the remedies stand above")));
+        return Err(Failure::new(
+            ExitCode::Unavailable,
+            format!("{missing} thing(s) that a run needs are missing; the remedies stand above"),
+        ));
     }
     writeln!(out, "\na run can work here")?;
     Ok(ExitCode::Success)
 }
 
 fn fine(name: &str, detail: &str) -> Finding {
-    Finding { name: name.to_owned(), ok: true, needed: true, detail: detail.to_owned(), remedy: String::new() }
+    Finding {
+        name: name.to_owned(),
+        ok: true,
+        needed: true,
+        detail: detail.to_owned(),
+        remedy: String::new(),
+    }
 }
 
 fn used_models(config: &Config) -> Vec<(&str, &synth_core::config::ModelConfig)> {
-    let mut names: Vec<&str> = config.roles.by_name().into_iter().map(|(_, model)| model).filter(|model| !model.is_empty()).collect();
+    let mut names: Vec<&str> = config
+        .roles
+        .by_name()
+        .into_iter()
+        .map(|(_, model)| model)
+        .filter(|model| !model.is_empty())
+        .collect();
     names.sort_unstable();
     names.dedup();
-    names.into_iter().filter_map(|name| config.models.get(name).map(|model| (name, model))).collect()
+    names
+        .into_iter()
+        .filter_map(|name| config.models.get(name).map(|model| (name, model)))
+        .collect()
 }
 
 fn disk(config: &Config) -> Finding {
     let output = &config.run.output;
-    let finding = |ok, detail, remedy: &str| Finding { name: "disk".to_owned(), ok, needed: true, detail, remedy: remedy.to_owned() };
+    let finding = |ok, detail, remedy: &str| Finding {
+        name: "disk".to_owned(),
+        ok,
+        needed: true,
+        detail,
+        remedy: remedy.to_owned(),
+    };
     // The nearest folder that exists is on the disk that will be written to.
-    let mut place = if output.is_absolute() { output.clone() } else { std::env::current_dir().unwrap_or_default().join(output) };
+    let mut place = if output.is_absolute() {
+        output.clone()
+    } else {
+        std::env::current_dir().unwrap_or_default().join(output)
+    };
     while !place.exists() && place.pop() {}
     let writable = tempfile::tempfile_in(&place).is_ok();
     match rustix::fs::statvfs(&place) {
@@ -108,9 +151,21 @@ fn disk(config: &Config) -> Finding {
             let free = found.f_bavail.saturating_mul(found.f_frsize);
             let gib = free as f64 / f64::from(1 << 30);
             let remedy = "free some space, or set `run.output` to another disk";
-            finding(free >= LOW_DISK_BYTES, format!("{gib:.1} GiB free for `{}`", output.display()), remedy)
+            finding(
+                free >= LOW_DISK_BYTES,
+                format!("{gib:.1} GiB free for `{}`", output.display()),
+                remedy,
+            )
         }
-        Ok(_) => finding(false, format!("`{}` cannot be written to", output.display()), "set `run.output` to a folder of yours"),
-        Err(error) => finding(false, format!("cannot look at `{}`: {error}", place.display()), "set `run.output` to a folder that can be reached"),
+        Ok(_) => finding(
+            false,
+            format!("`{}` cannot be written to", output.display()),
+            "set `run.output` to a folder of yours",
+        ),
+        Err(error) => finding(
+            false,
+            format!("cannot look at `{}`: {error}", place.display()),
+            "set `run.output` to a folder that can be reached",
+        ),
     }
 }

@@ -36,13 +36,25 @@ impl ExitCode {
         (Self::Success, "all that was asked for is done"),
         (Self::Failure, "something that has no code of its own"),
         (Self::Usage, "the command line does not read"),
-        (Self::Configuration, "the configuration does not read, or names what does not exist"),
+        (
+            Self::Configuration,
+            "the configuration does not read, or names what does not exist",
+        ),
         (Self::TooManyFailed, "too many items failed"),
-        (Self::Budget, "a limit on spending was reached; what was finished is kept"),
+        (
+            Self::Budget,
+            "a limit on spending was reached; what was finished is kept",
+        ),
         (Self::LedgerInUse, "another process has the ledger"),
         (Self::Unavailable, "no sandbox or no model can be had"),
-        (Self::Files, "a file could not be read or written, or the disk is full"),
-        (Self::Interrupted, "a person stopped it; what was finished is kept"),
+        (
+            Self::Files,
+            "a file could not be read or written, or the disk is full",
+        ),
+        (
+            Self::Interrupted,
+            "a person stopped it; what was finished is kept",
+        ),
     ];
 }
 
@@ -63,7 +75,10 @@ pub struct Failure {
 impl Failure {
     /// A failure with a message that ends with what to do.
     pub fn new(code: ExitCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self {
+            code,
+            message: message.into(),
+        }
     }
 
     /// How a stage's stop ends the command.
@@ -80,7 +95,9 @@ impl Failure {
         let hint = match error {
             StageError::MissingInput { .. } | StageError::OutdatedInput { .. } => String::new(),
             StageError::TooManyFailed { .. } => {
-                format!("\n  see:  synth show --run {run} --failed\n  hint: finished items are kept; `synth run --run {run}` goes on")
+                format!(
+                    "\n  see:  synth show --run {run} --failed\n  hint: finished items are kept; `synth run --run {run}` goes on"
+                )
             }
             _ => format!("\n  hint: finished items are kept; `synth run --run {run}` goes on"),
         };
@@ -102,7 +119,11 @@ impl From<ConfigError> for Failure {
 
 impl From<LedgerError> for Failure {
     fn from(error: LedgerError) -> Self {
-        let code = if matches!(error, LedgerError::InUse { .. }) { ExitCode::LedgerInUse } else { ExitCode::Files };
+        let code = if matches!(error, LedgerError::InUse { .. }) {
+            ExitCode::LedgerInUse
+        } else {
+            ExitCode::Files
+        };
         Self::new(code, error.to_string())
     }
 }

@@ -25,12 +25,21 @@ fn main() -> ProcessExitCode {
     let cli = Cli::parse();
     // Only what a person must act on, unless SYNTH_LOG asks for more: libraries below are talkative.
     let filter = EnvFilter::try_from_env("SYNTH_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .without_time()
+        .init();
 
     let result = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::new(ExitCode::Failure, format!("cannot start the runtime: {error}")))
+        .map_err(|error| {
+            Failure::new(
+                ExitCode::Failure,
+                format!("cannot start the runtime: {error}"),
+            )
+        })
         .and_then(|runtime| {
             let result = runtime.block_on(dispatch(cli));
             // Work that was dropped by a second Ctrl-C is not waited for.

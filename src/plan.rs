@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 use serde_json::json;
 use synth_core::Memo;
 use synth_core::config::Config;
-use synth_pipeline::{Blobs, Cancel, Event, Invocation, Ledger, LedgerError, Mode, Observer, StageError, run_stages};
+use synth_pipeline::{
+    Blobs, Cancel, Event, Invocation, Ledger, LedgerError, Mode, Observer, StageError, run_stages,
+};
 use synth_stages::services::{Services, name_of};
 
 use crate::cli::PlanArguments;
@@ -34,12 +36,22 @@ pub async fn plan(arguments: PlanArguments) -> Result<ExitCode, Failure> {
     let moment = std::env::temp_dir().join(format!("synth-plan-{}", std::process::id()));
     let (ledger, blobs) = match Ledger::open_read_only(context::ledger_folder(&config)) {
         Ok(ledger) => (ledger, Blobs::open(&config.run.output.join("store"))?),
-        Err(LedgerError::Missing(_)) => (Ledger::open(&moment)?, Blobs::open(&moment.join("store"))?),
+        Err(LedgerError::Missing(_)) => {
+            (Ledger::open(&moment)?, Blobs::open(&moment.join("store"))?)
+        }
         Err(error) => return Err(error.into()),
     };
     let ledger = Arc::new(ledger);
-    let services = Services::new(&config, Arc::clone(&ledger) as Arc<dyn Memo>, moment.join("tmp"), |_| {});
-    let listener = Listener { say: arguments.explain && !arguments.json, why: Mutex::default() };
+    let services = Services::new(
+        &config,
+        Arc::clone(&ledger) as Arc<dyn Memo>,
+        moment.join("tmp"),
+        |_| {},
+    );
+    let listener = Listener {
+        say: arguments.explain && !arguments.json,
+        why: Mutex::default(),
+    };
     let outcomes = run_stages(
         &stages,
         &Invocation {
@@ -60,12 +72,17 @@ pub async fn plan(arguments: PlanArguments) -> Result<ExitCode, Failure> {
     synth_pipeline::run::remove_folder(&moment)?;
     if let Some((stage, error)) = &outcomes.stopped {
         return Err(match error {
-            StageError::MissingInput { .. } => Failure::new(ExitCode::Usage, format!("cannot plan `{stage}`: {error}")),
+            StageError::MissingInput { .. } => {
+                Failure::new(ExitCode::Usage, format!("cannot plan `{stage}`: {error}"))
+            }
             _ => Failure::new(ExitCode::Files, format!("cannot plan `{stage}`: {error}")),
         });
     }
 
-    let mut why = listener.why.into_inner().expect("nobody panics while listening");
+    let mut why = listener
+        .why
+        .into_inner()
+        .expect("nobody panics while listening");
     let mut rows: Vec<Row> = Vec::new();
     for (stage, summary) in stages.iter().zip(&outcomes.summaries) {
         // What stages before this one will make comes on top of what is known already.
@@ -102,9 +119,13 @@ fn usd(config: &Config, stage: &str, tokens: f64) -> f64 {
         "judge" => "judge",
         _ => return 0.0,
     };
-    config.models.get(name_of(config, role)).map_or(0.0, |model| {
-        tokens * (0.75 * model.usd_per_million_prompt + 0.25 * model.usd_per_million_completion) / 1e6
-    })
+    config
+        .models
+        .get(name_of(config, role))
+        .map_or(0.0, |model| {
+            tokens * (0.75 * model.usd_per_million_prompt + 0.25 * model.usd_per_million_completion)
+                / 1e6
+        })
 }
 
 fn print(rows: &[Row], as_json: bool) -> Result<(), Failure> {
@@ -117,17 +138,48 @@ fn print(rows: &[Row], as_json: bool) -> Result<(), Failure> {
         writeln!(out, "{}", json!({"stages": rows}))?;
         return Ok(());
     }
-    let count = |number: f64| if number == 0.0 { "0".to_owned() } else { format!("~{}", table::thousands(number.round() as u64)) };
+    let count = |number: f64| {
+        if number == 0.0 {
+            "0".to_owned()
+        } else {
+            format!("~{}", table::thousands(number.round() as u64))
+        }
+    };
     let cells = rows
         .iter()
         .map(|row| {
-            let new = if row.new.fract() == 0.0 && row.why.values().sum::<u64>() as f64 >= row.new { table::thousands(row.new as u64) } else { count(row.new) };
-            vec![row.stage.to_owned(), table::thousands(row.settled), new, count(row.calls), count(row.tokens), format!("{:.2}", row.usd), table::reasons(&row.why)]
+            let new = if row.new.fract() == 0.0 && row.why.values().sum::<u64>() as f64 >= row.new {
+                table::thousands(row.new as u64)
+            } else {
+                count(row.new)
+            };
+            vec![
+                row.stage.to_owned(),
+                table::thousands(row.settled),
+                new,
+                count(row.calls),
+                count(row.tokens),
+                format!("{:.2}", row.usd),
+                table::reasons(&row.why),
+            ]
         })
         .collect::<Vec<_>>();
-    write!(out, "{}", table::render(&["stage", "settled", "to do", "calls", "tokens", "usd", "why"], &cells))?;
+    write!(
+        out,
+        "{}",
+        table::render(
+            &["stage", "settled", "to do", "calls", "tokens", "usd", "why"],
+            &cells
+        )
+    )?;
     let total = |of: fn(&Row) -> f64| rows.iter().map(of).sum::<f64>();
-    writeln!(out, "\nabout {} model calls, {} tokens, ${:.2}", count(total(|row| row.calls)), count(total(|row| row.tokens)), total(|row| row.usd))?;
+    writeln!(
+        out,
+        "\nabout {} model calls, {} tokens, ${:.2}",
+        count(total(|row| row.calls)),
+        count(total(|row| row.tokens)),
+        total(|row| row.usd)
+    )?;
     Ok(())
 }
 
@@ -145,7 +197,11 @@ impl Observer for Listener {
                 let _ = writeln!(std::io::stderr(), "{stage:<13} {id}: {why}");
             }
             let mut counts = self.why.lock().expect("nobody panics while listening");
-            *counts.entry(stage).or_default().entry(why.clone()).or_default() += 1;
+            *counts
+                .entry(stage)
+                .or_default()
+                .entry(why.clone())
+                .or_default() += 1;
         }
     }
 }

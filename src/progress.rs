@@ -17,9 +17,14 @@ pub fn observer(json: bool) -> Box<dyn Observer> {
     if json {
         Box::new(JsonLines)
     } else if std::io::stderr().is_terminal() {
-        Box::new(Bars { all: MultiProgress::new(), current: Mutex::default() })
+        Box::new(Bars {
+            all: MultiProgress::new(),
+            current: Mutex::default(),
+        })
     } else {
-        Box::new(Lines { current: Mutex::default() })
+        Box::new(Lines {
+            current: Mutex::default(),
+        })
     }
 }
 
@@ -38,7 +43,11 @@ struct Current {
 
 impl Current {
     fn start(stage: &'static str, total: u64) -> Self {
-        Self { stage, total, ..Self::default() }
+        Self {
+            stage,
+            total,
+            ..Self::default()
+        }
     }
 
     fn settle(&mut self, status: &str, spend: Spend) {
@@ -55,7 +64,10 @@ impl Current {
         }
         if self.spend.calls > 0 {
             parts.push(format!("{} calls", table::thousands(self.spend.calls)));
-            parts.push(format!("{} tokens", table::thousands(self.spend.prompt_tokens + self.spend.completion_tokens)));
+            parts.push(format!(
+                "{} tokens",
+                table::thousands(self.spend.prompt_tokens + self.spend.completion_tokens)
+            ));
             parts.push(format!("${:.2}", self.spend.usd));
         }
         parts.join(", ")
@@ -64,8 +76,16 @@ impl Current {
 
 /// A line that tells a stage's account.
 fn account(summary: &Summary) -> String {
-    let dropped = if summary.dropped.is_empty() { String::new() } else { format!(" ({})", table::reasons(&summary.dropped)) };
-    let failed = if summary.failed.is_empty() { String::new() } else { format!(" ({})", table::reasons(&summary.failed)) };
+    let dropped = if summary.dropped.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", table::reasons(&summary.dropped))
+    };
+    let failed = if summary.failed.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", table::reasons(&summary.failed))
+    };
     format!(
         "{:<13} read {}, kept {}, dropped {}{dropped}, failed {}{failed}; made {}; {:.1} s",
         summary.stage,
@@ -91,9 +111,15 @@ impl Observer for Bars {
             Event::RunStarted { .. } => {}
             Event::StageStarted { stage, total } => {
                 *current = Current::start(stage, *total);
-                let style = ProgressStyle::with_template("{prefix:<13} {bar:24} {pos}/{len} {per_sec} eta {eta}  {msg}")
-                    .expect("the template is a constant that a run on a terminal has shown");
-                let bar = self.all.add(ProgressBar::new(*total).with_style(style).with_prefix(*stage));
+                let style = ProgressStyle::with_template(
+                    "{prefix:<13} {bar:24} {pos}/{len} {per_sec} eta {eta}  {msg}",
+                )
+                .expect("the template is a constant that a run on a terminal has shown");
+                let bar = self.all.add(
+                    ProgressBar::new(*total)
+                        .with_style(style)
+                        .with_prefix(*stage),
+                );
                 bar.enable_steady_tick(Duration::from_millis(500));
                 current.bar = Some(bar);
             }
@@ -139,9 +165,18 @@ impl Observer for Lines {
             }
             Event::ItemSettled { status, spend, .. } => {
                 current.settle(status, *spend);
-                if current.last_line.is_none_or(|last| last.elapsed() >= LINE_EVERY) {
+                if current
+                    .last_line
+                    .is_none_or(|last| last.elapsed() >= LINE_EVERY)
+                {
                     current.last_line = Some(Instant::now());
-                    line(&format!("{:<13} {}/{} {}", current.stage, current.done, current.total, current.message()));
+                    line(&format!(
+                        "{:<13} {}/{} {}",
+                        current.stage,
+                        current.done,
+                        current.total,
+                        current.message()
+                    ));
                 }
             }
             Event::Explained { stage, id, why } => line(&format!("{stage:<13} {id}: {why}")),

@@ -6,7 +6,10 @@ use std::time::Instant;
 
 use synth_core::Memo;
 use synth_core::config::Config;
-use synth_pipeline::{Blobs, Cancel, Event, Invocation, Ledger, Mode, Observer, Outcomes, Run, Services as _, Spend, StageError, run_stages};
+use synth_pipeline::{
+    Blobs, Cancel, Event, Invocation, Ledger, Mode, Observer, Outcomes, Run, Services as _, Spend,
+    StageError, run_stages,
+};
 use synth_stages::emit::DatasetSummary;
 use synth_stages::services::{FreshMemo, Services};
 
@@ -25,9 +28,17 @@ pub async fn run(arguments: RunArguments) -> Result<ExitCode, Failure> {
 
     let observer: Arc<dyn Observer> = Arc::from(progress::observer(arguments.json));
     let memo: Arc<dyn Memo> = Arc::clone(&ledger) as Arc<dyn Memo>;
-    let memo = if arguments.fresh { Arc::new(FreshMemo::new(memo)) as Arc<dyn Memo> } else { memo };
+    let memo = if arguments.fresh {
+        Arc::new(FreshMemo::new(memo)) as Arc<dyn Memo>
+    } else {
+        memo
+    };
     let teller = Arc::clone(&observer);
-    let say = move |text: &str| teller.on(&Event::Note { text: text.to_owned() });
+    let say = move |text: &str| {
+        teller.on(&Event::Note {
+            text: text.to_owned(),
+        })
+    };
     let services = Services::new(&config, memo, config.run.output.join("tmp"), say);
     let cancel = Cancel::default();
     let stages = context::stages(&arguments.stages);
@@ -41,7 +52,11 @@ pub async fn run(arguments: RunArguments) -> Result<ExitCode, Failure> {
             blobs: &blobs,
             cancel: &cancel,
             observer: &*observer,
-            mode: if arguments.fresh { Mode::Fresh } else { Mode::Work },
+            mode: if arguments.fresh {
+                Mode::Fresh
+            } else {
+                Mode::Work
+            },
             limit: arguments.stages.limit,
             explain: arguments.explain,
         };
@@ -60,7 +75,10 @@ pub async fn run(arguments: RunArguments) -> Result<ExitCode, Failure> {
 /// Turns Ctrl-C, and the signal that service managers send, into steps of cancellation.
 async fn listen(cancel: &Cancel, observer: &dyn Observer) -> std::convert::Infallible {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) else {
         return std::future::pending().await;
     };
     loop {
@@ -68,17 +86,33 @@ async fn listen(cancel: &Cancel, observer: &dyn Observer) -> std::convert::Infal
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
-        let text = if cancel.is_soft() { "stopping at once" } else { "finishing what runs and taking nothing new; Ctrl-C again stops at once" };
-        observer.on(&Event::Note { text: text.to_owned() });
+        let text = if cancel.is_soft() {
+            "stopping at once"
+        } else {
+            "finishing what runs and taking nothing new; Ctrl-C again stops at once"
+        };
+        observer.on(&Event::Note {
+            text: text.to_owned(),
+        });
         cancel.escalate();
     }
 }
 
 /// The account: for people a table on stdout, for machines one more line of JSON.
-fn finish(config: &Config, run: &Run, outcomes: &Outcomes, spend: Spend, started: Instant, json: bool) -> Result<ExitCode, Failure> {
+fn finish(
+    config: &Config,
+    run: &Run,
+    outcomes: &Outcomes,
+    spend: Spend,
+    started: Instant,
+    json: bool,
+) -> Result<ExitCode, Failure> {
     let seconds = started.elapsed().as_secs_f64();
     let dataset = run.folder.join("dataset");
-    let emitted = outcomes.summaries.iter().any(|summary| summary.stage == "emit");
+    let emitted = outcomes
+        .summaries
+        .iter()
+        .any(|summary| summary.stage == "emit");
     let rows = DatasetSummary::read(&dataset).filter(|_| emitted);
     let mut out = std::io::stdout().lock();
     if json {
@@ -100,11 +134,22 @@ fn finish(config: &Config, run: &Run, outcomes: &Outcomes, spend: Spend, started
                 .rows
                 .iter()
                 .map(|(config, splits)| {
-                    let splits: Vec<String> = splits.iter().map(|(split, rows)| format!("{split} {}", table::thousands(*rows))).collect();
+                    let splits: Vec<String> = splits
+                        .iter()
+                        .map(|(split, rows)| format!("{split} {}", table::thousands(*rows)))
+                        .collect();
                     format!("{config}: {}", splits.join(", "))
                 })
                 .collect();
-            writeln!(out, "\nrows          {}", if counts.is_empty() { "none".to_owned() } else { counts.join("; ") })?;
+            writeln!(
+                out,
+                "\nrows          {}",
+                if counts.is_empty() {
+                    "none".to_owned()
+                } else {
+                    counts.join("; ")
+                }
+            )?;
         }
         writeln!(
             out,
@@ -115,7 +160,11 @@ fn finish(config: &Config, run: &Run, outcomes: &Outcomes, spend: Spend, started
             table::thousands(spend.completion_tokens),
             spend.usd,
         )?;
-        writeln!(out, "sandboxes     {} opened", table::thousands(spend.sandboxes))?;
+        writeln!(
+            out,
+            "sandboxes     {} opened",
+            table::thousands(spend.sandboxes)
+        )?;
         writeln!(out, "wall time     {seconds:.1} s")?;
         if rows.is_some() {
             writeln!(out, "dataset       {}", dataset.display())?;
@@ -124,9 +173,13 @@ fn finish(config: &Config, run: &Run, outcomes: &Outcomes, spend: Spend, started
     drop(out);
     match &outcomes.stopped {
         None => Ok(ExitCode::Success),
-        Some((stage, StageError::Interrupted)) => {
-            Err(Failure::new(ExitCode::Interrupted, format!("interrupted in stage `{stage}`; finished items are kept, `{}` goes on", go_on(config))))
-        }
+        Some((stage, StageError::Interrupted)) => Err(Failure::new(
+            ExitCode::Interrupted,
+            format!(
+                "interrupted in stage `{stage}`; finished items are kept, `{}` goes on",
+                go_on(config)
+            ),
+        )),
         Some((stage, error)) => Err(Failure::of_stage(stage, error, &run.name)),
     }
 }
@@ -152,5 +205,17 @@ fn stage_table(outcomes: &Outcomes) -> String {
             ]
         })
         .collect();
-    table::render(&["stage", "read", "kept", "dropped", "failed", "made", "worked on", "seconds"], &rows)
+    table::render(
+        &[
+            "stage",
+            "read",
+            "kept",
+            "dropped",
+            "failed",
+            "made",
+            "worked on",
+            "seconds",
+        ],
+        &rows,
+    )
 }

@@ -25,10 +25,18 @@ pub async fn show(arguments: &ShowArguments) -> Result<ExitCode, Failure> {
         None => outcomes(&ledger, &config.run.name, Status::Dropped)?,
         Some(id) => {
             let (id, json) = find(&ledger, id).await?;
-            if arguments.json { format!("{json}\n") } else { render(&ledger, &id, &json).await? }
+            if arguments.json {
+                format!("{json}\n")
+            } else {
+                render(&ledger, &id, &json).await?
+            }
         }
     };
-    let text = if std::io::stdout().is_terminal() { coloured(&text) } else { text };
+    let text = if std::io::stdout().is_terminal() {
+        coloured(&text)
+    } else {
+        text
+    };
     match std::io::stdout().write_all(text.as_bytes()) {
         // `synth show … | head` closes early, which is no failure.
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
@@ -47,11 +55,28 @@ async fn find(ledger: &Ledger, id: &str) -> Result<(String, String), Failure> {
             let json = record(ledger, only).await?.unwrap_or_default();
             Ok((only.clone(), json))
         }
-        [] => Err(Failure::new(ExitCode::Usage, format!("no record has the id `{id}`; ids begin with src_, tsk_, qry_, trj_, jdg_ or sel_"))),
+        [] => Err(Failure::new(
+            ExitCode::Usage,
+            format!(
+                "no record has the id `{id}`; ids begin with src_, tsk_, qry_, trj_, jdg_ or sel_"
+            ),
+        )),
         several => {
-            let listed = several.iter().take(MAX_LISTED).cloned().collect::<Vec<_>>().join("\n  ");
-            let more = if several.len() > MAX_LISTED { "\n  …" } else { "" };
-            Err(Failure::new(ExitCode::Usage, format!("`{id}` is the beginning of several ids:\n  {listed}{more}")))
+            let listed = several
+                .iter()
+                .take(MAX_LISTED)
+                .cloned()
+                .collect::<Vec<_>>()
+                .join("\n  ");
+            let more = if several.len() > MAX_LISTED {
+                "\n  …"
+            } else {
+                ""
+            };
+            Err(Failure::new(
+                ExitCode::Usage,
+                format!("`{id}` is the beginning of several ids:\n  {listed}{more}"),
+            ))
         }
     }
 }
@@ -59,23 +84,42 @@ async fn find(ledger: &Ledger, id: &str) -> Result<(String, String), Failure> {
 async fn record(ledger: &Ledger, id: &str) -> Result<Option<String>, Failure> {
     if let Some(key) = ledger.maker(id)?
         && let Some(outcome) = ledger.outcome(&key)?
-        && let Some((_, json)) = raw_records(&outcome.value).into_iter().find(|(_, json)| names(json, id))
+        && let Some((_, json)) = raw_records(&outcome.value)
+            .into_iter()
+            .find(|(_, json)| names(json, id))
     {
         return Ok(Some(json));
     }
-    let remembered = ledger.get(exploration_key(id)).await.map_err(|error| Failure::new(ExitCode::Files, error.to_string()))?;
+    let remembered = ledger
+        .get(exploration_key(id))
+        .await
+        .map_err(|error| Failure::new(ExitCode::Files, error.to_string()))?;
     Ok(remembered.and_then(|bytes| String::from_utf8(bytes).ok()))
 }
 
 /// Whether a record's JSON carries this id; judgements and selections carry their trajectory's.
 fn names(json: &str, id: &str) -> bool {
-    let Ok(value) = serde_json::from_str::<Value>(json) else { return false };
-    let own = value.get("id").or_else(|| value.get("trajectory_id")).and_then(Value::as_str).unwrap_or_default();
-    own == id || own.split_once('_').is_some_and(|(_, rest)| id.split_once('_').is_some_and(|(_, other)| rest == other))
+    let Ok(value) = serde_json::from_str::<Value>(json) else {
+        return false;
+    };
+    let own = value
+        .get("id")
+        .or_else(|| value.get("trajectory_id"))
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    own == id
+        || own
+            .split_once('_')
+            .is_some_and(|(_, rest)| id.split_once('_').is_some_and(|(_, other)| rest == other))
 }
 
-async fn parsed<T: serde::de::DeserializeOwned>(ledger: &Ledger, id: &str) -> Result<Option<T>, Failure> {
-    Ok(record(ledger, id).await?.and_then(|json| serde_json::from_str(&json).ok()))
+async fn parsed<T: serde::de::DeserializeOwned>(
+    ledger: &Ledger,
+    id: &str,
+) -> Result<Option<T>, Failure> {
+    Ok(record(ledger, id)
+        .await?
+        .and_then(|json| serde_json::from_str(&json).ok()))
 }
 
 async fn render(ledger: &Ledger, id: &str, json: &str) -> Result<String, Failure> {
@@ -84,7 +128,9 @@ async fn render(ledger: &Ledger, id: &str, json: &str) -> Result<String, Failure
     {
         return trajectory_text(ledger, &trajectory).await;
     }
-    let value: Value = serde_json::from_str(json).map_err(|error| Failure::new(ExitCode::Failure, format!("`{id}` does not read: {error}")))?;
+    let value: Value = serde_json::from_str(json).map_err(|error| {
+        Failure::new(ExitCode::Failure, format!("`{id}` does not read: {error}"))
+    })?;
     let mut text = format!("# {id}\n\n");
     lineage(&mut text, ledger, &value).await?;
     outline(&mut text, &value, 0);
@@ -93,12 +139,24 @@ async fn render(ledger: &Ledger, id: &str, json: &str) -> Result<String, Failure
 
 /// Where a record comes from, each step with its id.
 async fn lineage(text: &mut String, ledger: &Ledger, value: &Value) -> Result<(), Failure> {
-    for (key, what) in [("source_id", "source"), ("task_id", "task"), ("query_id", "query"), ("trajectory_id", "trajectory"), ("explored_in", "explored in")] {
+    for (key, what) in [
+        ("source_id", "source"),
+        ("task_id", "task"),
+        ("query_id", "query"),
+        ("trajectory_id", "trajectory"),
+        ("explored_in", "explored in"),
+    ] {
         if let Some(id) = value.get(key).and_then(Value::as_str) {
             let name = match key {
-                "source_id" => parsed::<Source>(ledger, id).await?.map(|source| source.slug),
-                "task_id" => parsed::<Task>(ledger, id).await?.map(|task| format!("{} ({})", task.slug, task.kind.as_str())),
-                "query_id" => parsed::<Query>(ledger, id).await?.map(|query| query.question),
+                "source_id" => parsed::<Source>(ledger, id)
+                    .await?
+                    .map(|source| source.slug),
+                "task_id" => parsed::<Task>(ledger, id)
+                    .await?
+                    .map(|task| format!("{} ({})", task.slug, task.kind.as_str())),
+                "query_id" => parsed::<Query>(ledger, id)
+                    .await?
+                    .map(|query| query.question),
                 _ => None,
             };
             let _ = writeln!(text, "{what:<12} {id}  {}", name.unwrap_or_default());
@@ -136,7 +194,10 @@ fn outline(text: &mut String, value: &Value, depth: usize) {
     };
     match value {
         Value::Object(fields) => fields.iter().for_each(|(name, value)| line(name, value)),
-        Value::Array(items) => items.iter().enumerate().for_each(|(place, value)| line(&format!("- {}", place + 1), value)),
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .for_each(|(place, value)| line(&format!("- {}", place + 1), value)),
         other => line("value", other),
     }
 }
@@ -163,15 +224,34 @@ async fn trajectory_text(ledger: &Ledger, trajectory: &Trajectory) -> Result<Str
             Role::Assistant => "agent",
             Role::Observation => "output",
         };
-        let _ = writeln!(text, "── {heading} {}\n{}\n", "─".repeat(70 - heading.len()), turn.content.trim());
+        let _ = writeln!(
+            text,
+            "── {heading} {}\n{}\n",
+            "─".repeat(70 - heading.len()),
+            turn.content.trim()
+        );
         if let (Some(code), Some(call)) = (&turn.code, &turn.tool_call) {
             let _ = writeln!(text, "call of `{}`:\n{code}\n", call.name);
         }
     }
     if let Some(judgement) = parsed::<Judgement>(ledger, &judgement_id(&trajectory.id)).await? {
-        let _ = writeln!(text, "── judgement {}\nverdict {:?} by {}, {} sample(s), agreement {:.2}", "─".repeat(61), judgement.verdict, judgement.model, judgement.samples, judgement.agreement);
+        let _ = writeln!(
+            text,
+            "── judgement {}\nverdict {:?} by {}, {} sample(s), agreement {:.2}",
+            "─".repeat(61),
+            judgement.verdict,
+            judgement.model,
+            judgement.samples,
+            judgement.agreement
+        );
         for (criterion, grade) in &judgement.criteria {
-            let _ = writeln!(text, "  {:<18} {:.1}  {}", criterion.as_str(), grade.score, grade.rationale);
+            let _ = writeln!(
+                text,
+                "  {:<18} {:.1}  {}",
+                criterion.as_str(),
+                grade.score,
+                grade.rationale
+            );
         }
         text.push('\n');
     }
@@ -187,17 +267,36 @@ fn outcomes(ledger: &Ledger, run: &str, wanted: Status) -> Result<String, Failur
     let mut text = String::new();
     let mut rows = Vec::new();
     for stage in synth_stages::STAGES {
-        let Some(listing) = ledger.listing(run, stage.name())? else { continue };
+        let Some(listing) = ledger.listing(run, stage.name())? else {
+            continue;
+        };
         for key in listing.keys {
-            let Some(outcome) = ledger.outcome(&key)?.filter(|outcome| outcome.status == wanted) else { continue };
+            let Some(outcome) = ledger
+                .outcome(&key)?
+                .filter(|outcome| outcome.status == wanted)
+            else {
+                continue;
+            };
             let message = outcome.message.unwrap_or_default().replace('\n', " ");
-            rows.push(vec![stage.name().to_owned(), outcome.item, outcome.reason.unwrap_or_default(), message]);
+            rows.push(vec![
+                stage.name().to_owned(),
+                outcome.item,
+                outcome.reason.unwrap_or_default(),
+                message,
+            ]);
         }
     }
     if rows.is_empty() {
-        let _ = writeln!(text, "nothing {} in the finished stages of run `{run}`", wanted.as_str());
+        let _ = writeln!(
+            text,
+            "nothing {} in the finished stages of run `{run}`",
+            wanted.as_str()
+        );
     } else {
-        text.push_str(&table::render(&["stage", "item", "reason", "message"], &rows));
+        text.push_str(&table::render(
+            &["stage", "item", "reason", "message"],
+            &rows,
+        ));
     }
     Ok(text)
 }
@@ -205,7 +304,11 @@ fn outcomes(ledger: &Ledger, run: &str, wanted: Status) -> Result<String, Failur
 /// Headings and rules stand out on a terminal.
 fn coloured(text: &str) -> String {
     let paint = |line: &str| {
-        if line.starts_with("# ") || line.starts_with("── ") { format!("\u{1b}[1;36m{line}\u{1b}[0m\n") } else { format!("{line}\n") }
+        if line.starts_with("# ") || line.starts_with("── ") {
+            format!("\u{1b}[1;36m{line}\u{1b}[0m\n")
+        } else {
+            format!("{line}\n")
+        }
     };
     text.lines().map(paint).collect()
 }

@@ -24,27 +24,47 @@ pub fn status(arguments: &StatusArguments) -> Result<ExitCode, Failure> {
     };
     let mut out = std::io::stdout().lock();
     if arguments.json {
-        let runs: Vec<_> = runs.iter().map(|run| json!({"run": run.name, "stages": manifests(run), "rows": rows(run)})).collect();
-        let ledger = sizes.map(|(outcomes, remembered)| json!({"outcomes": outcomes, "remembered": remembered}));
-        writeln!(out, "{}", json!({"output": config.run.output, "runs": runs, "ledger": ledger}))?;
+        let runs: Vec<_> = runs
+            .iter()
+            .map(|run| json!({"run": run.name, "stages": manifests(run), "rows": rows(run)}))
+            .collect();
+        let ledger = sizes
+            .map(|(outcomes, remembered)| json!({"outcomes": outcomes, "remembered": remembered}));
+        writeln!(
+            out,
+            "{}",
+            json!({"output": config.run.output, "runs": runs, "ledger": ledger})
+        )?;
         return Ok(ExitCode::Success);
     }
     if runs.is_empty() {
-        writeln!(out, "no runs in `{}` yet; `synth run` makes one", config.run.output.display())?;
+        writeln!(
+            out,
+            "no runs in `{}` yet; `synth run` makes one",
+            config.run.output.display()
+        )?;
     }
     for run in &runs {
         writeln!(out, "run `{}` in {}\n", run.name, run.folder.display())?;
         writeln!(out, "{}", stage_table(run))?;
         if let Some(rows) = rows(run) {
             for (config, splits) in rows {
-                let splits: Vec<String> = splits.iter().map(|(split, rows)| format!("{split} {}", table::thousands(*rows))).collect();
+                let splits: Vec<String> = splits
+                    .iter()
+                    .map(|(split, rows)| format!("{split} {}", table::thousands(*rows)))
+                    .collect();
                 writeln!(out, "dataset `{config}`: {}", splits.join(", "))?;
             }
             writeln!(out)?;
         }
     }
     if let Some((outcomes, remembered)) = sizes {
-        writeln!(out, "ledger: {} outcomes, {} remembered replies and observations", table::thousands(outcomes), table::thousands(remembered))?;
+        writeln!(
+            out,
+            "ledger: {} outcomes, {} remembered replies and observations",
+            table::thousands(outcomes),
+            table::thousands(remembered)
+        )?;
     }
     Ok(ExitCode::Success)
 }
@@ -53,11 +73,19 @@ fn runs(config: &Config, name: Option<&str>) -> Result<Vec<Run>, Failure> {
     if let Some(name) = name {
         let run = context::run(config);
         if !run.folder.is_dir() {
-            return Err(Failure::new(ExitCode::Usage, format!("there is no run `{name}` in `{}`; `synth status` lists those there are", config.run.output.display())));
+            return Err(Failure::new(
+                ExitCode::Usage,
+                format!(
+                    "there is no run `{name}` in `{}`; `synth status` lists those there are",
+                    config.run.output.display()
+                ),
+            ));
         }
         return Ok(vec![run]);
     }
-    let Ok(entries) = fs::read_dir(&config.run.output) else { return Ok(Vec::new()) };
+    let Ok(entries) = fs::read_dir(&config.run.output) else {
+        return Ok(Vec::new());
+    };
     let mut names: Vec<String> = entries
         .filter_map(Result::ok)
         .filter(|entry| is_run(&entry.path()))
@@ -79,10 +107,15 @@ fn is_run(folder: &Path) -> bool {
 }
 
 fn manifests(run: &Run) -> Vec<Manifest> {
-    run.stages.iter().filter_map(|stage| run.manifest(stage)).collect()
+    run.stages
+        .iter()
+        .filter_map(|stage| run.manifest(stage))
+        .collect()
 }
 
-fn rows(run: &Run) -> Option<std::collections::BTreeMap<String, std::collections::BTreeMap<String, u64>>> {
+fn rows(
+    run: &Run,
+) -> Option<std::collections::BTreeMap<String, std::collections::BTreeMap<String, u64>>> {
     DatasetSummary::read(&run.folder.join("dataset")).map(|summary| summary.rows)
 }
 
@@ -92,7 +125,12 @@ fn stage_table(run: &Run) -> String {
         .iter()
         .map(|stage| match run.manifest(stage) {
             None => vec![(*stage).to_owned(), "not yet".to_owned()],
-            Some(Manifest { counts, spend, seconds, .. }) => vec![
+            Some(Manifest {
+                counts,
+                spend,
+                seconds,
+                ..
+            }) => vec![
                 (*stage).to_owned(),
                 table::thousands(counts.read),
                 table::thousands(counts.kept),
@@ -102,14 +140,24 @@ fn stage_table(run: &Run) -> String {
                 table::thousands(spend.calls),
                 format!("{:.4}", spend.usd),
                 format!("{seconds:.1}"),
-                [table::reasons(&counts.dropped), table::reasons(&counts.failed), table::reasons(&counts.rejected)]
-                    .iter()
-                    .filter(|reasons| !reasons.is_empty())
-                    .cloned()
-                    .collect::<Vec<_>>()
-                    .join("; "),
+                [
+                    table::reasons(&counts.dropped),
+                    table::reasons(&counts.failed),
+                    table::reasons(&counts.rejected),
+                ]
+                .iter()
+                .filter(|reasons| !reasons.is_empty())
+                .cloned()
+                .collect::<Vec<_>>()
+                .join("; "),
             ],
         })
         .collect();
-    table::render(&["stage", "read", "kept", "dropped", "failed", "made", "calls", "usd", "seconds", "reasons"], &rows)
+    table::render(
+        &[
+            "stage", "read", "kept", "dropped", "failed", "made", "calls", "usd", "seconds",
+            "reasons",
+        ],
+        &rows,
+    )
 }

@@ -3,19 +3,34 @@
 /// Rows under a header, each column as wide as its widest cell.
 pub fn render(header: &[&str], rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
-        cells.chain([header[column].chars().count()]).max().unwrap_or(0)
+        let cells = rows
+            .iter()
+            .filter_map(|row| row.get(column))
+            .map(|cell| cell.chars().count());
+        cells
+            .chain([header[column].chars().count()])
+            .max()
+            .unwrap_or(0)
     };
     let widths: Vec<usize> = (0..header.len()).map(width).collect();
     let numeric: Vec<bool> = (0..header.len())
-        .map(|column| rows.iter().filter_map(|row| row.get(column)).all(|cell| cell.chars().all(|c| c.is_ascii_digit() || "., $~%s-".contains(c))))
+        .map(|column| {
+            rows.iter().filter_map(|row| row.get(column)).all(|cell| {
+                cell.chars()
+                    .all(|c| c.is_ascii_digit() || "., $~%s-".contains(c))
+            })
+        })
         .collect();
     let line = |cells: &mut dyn Iterator<Item = &str>| {
         let cells: Vec<String> = cells
             .enumerate()
             .map(|(column, cell)| {
                 let width = widths[column];
-                if numeric[column] { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
+                if numeric[column] {
+                    format!("{cell:>width$}")
+                } else {
+                    format!("{cell:<width$}")
+                }
             })
             .collect();
         cells.join("  ").trim_end().to_owned() + "\n"
@@ -44,7 +59,11 @@ pub fn thousands(number: u64) -> String {
 pub fn reasons(counts: &std::collections::BTreeMap<String, u64>) -> String {
     let mut counts: Vec<(&String, &u64)> = counts.iter().collect();
     counts.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
-    counts.iter().map(|(reason, count)| format!("{reason} {count}")).collect::<Vec<_>>().join(", ")
+    counts
+        .iter()
+        .map(|(reason, count)| format!("{reason} {count}"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 #[cfg(test)]
@@ -53,12 +72,21 @@ mod tests {
 
     #[test]
     fn columns_line_up() {
-        let rows = vec![vec!["crawl".to_owned(), "7".to_owned()], vec!["trajectories".to_owned(), "1,024".to_owned()]];
-        assert_eq!(render(&["stage", "read"], &rows), "stage          read\ncrawl             7\ntrajectories  1,024\n");
+        let rows = vec![
+            vec!["crawl".to_owned(), "7".to_owned()],
+            vec!["trajectories".to_owned(), "1,024".to_owned()],
+        ];
+        assert_eq!(
+            render(&["stage", "read"], &rows),
+            "stage          read\ncrawl             7\ntrajectories  1,024\n"
+        );
     }
 
     #[test]
     fn thousands_stand_apart() {
-        assert_eq!([0, 999, 1000, 1_234_567].map(thousands), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!(
+            [0, 999, 1000, 1_234_567].map(thousands),
+            ["0", "999", "1,000", "1,234,567"]
+        );
     }
 }

@@ -57,27 +57,79 @@ type Rule = (&'static str, fn(&FilterConfig, &Seen<'_>) -> (bool, String));
 /// In the order in which they are asked; the first that fails names the drop.
 const RULES: [Rule; 9] = [
     ("wrong_file_types", |config, seen| {
-        let endings: Vec<String> = seen.source.files.iter().map(|file| tables::ending(&file.path)).collect();
-        let passed = endings.iter().any(|ending| config.file_types.contains(ending));
-        (passed, format!("has {}; needs one of {}", list(&endings), list(&config.file_types)))
+        let endings: Vec<String> = seen
+            .source
+            .files
+            .iter()
+            .map(|file| tables::ending(&file.path))
+            .collect();
+        let passed = endings
+            .iter()
+            .any(|ending| config.file_types.contains(ending));
+        (
+            passed,
+            format!(
+                "has {}; needs one of {}",
+                list(&endings),
+                list(&config.file_types)
+            ),
+        )
     }),
-    ("unreadable_tables", |_, seen| (!seen.tables.is_empty(), format!("{} tables can be read; needs one", seen.tables.len()))),
+    ("unreadable_tables", |_, seen| {
+        (
+            !seen.tables.is_empty(),
+            format!("{} tables can be read; needs one", seen.tables.len()),
+        )
+    }),
     ("too_large", |config, seen| {
         let bytes: u64 = seen.source.files.iter().map(|file| file.bytes).sum();
-        (bytes <= config.max_bytes, format!("{bytes} bytes; at most {}", config.max_bytes))
+        (
+            bytes <= config.max_bytes,
+            format!("{bytes} bytes; at most {}", config.max_bytes),
+        )
     }),
-    ("too_few_rows", |config, seen| at_least(most(seen, |table| table.rows), config.min_rows, "rows")),
-    ("too_many_rows", |config, seen| at_most(most(seen, |table| table.rows), config.max_rows, "rows")),
-    ("too_few_columns", |config, seen| at_least(most(seen, |table| table.columns.len() as u64), config.min_columns, "columns")),
-    ("too_many_columns", |config, seen| at_most(most(seen, |table| table.columns.len() as u64), config.max_columns, "columns")),
+    ("too_few_rows", |config, seen| {
+        at_least(most(seen, |table| table.rows), config.min_rows, "rows")
+    }),
+    ("too_many_rows", |config, seen| {
+        at_most(most(seen, |table| table.rows), config.max_rows, "rows")
+    }),
+    ("too_few_columns", |config, seen| {
+        at_least(
+            most(seen, |table| table.columns.len() as u64),
+            config.min_columns,
+            "columns",
+        )
+    }),
+    ("too_many_columns", |config, seen| {
+        at_most(
+            most(seen, |table| table.columns.len() as u64),
+            config.max_columns,
+            "columns",
+        )
+    }),
     ("licence_not_allowed", |config, seen| {
         let name = &seen.source.licence.name;
-        let passed = config.licences.is_empty() || config.licences.iter().any(|licence| licence.eq_ignore_ascii_case(name));
-        let allowed = if config.licences.is_empty() { "any".to_owned() } else { list(&config.licences) };
+        let passed = config.licences.is_empty()
+            || config
+                .licences
+                .iter()
+                .any(|licence| licence.eq_ignore_ascii_case(name));
+        let allowed = if config.licences.is_empty() {
+            "any".to_owned()
+        } else {
+            list(&config.licences)
+        };
         (passed, format!("`{name}`; allowed: {allowed}"))
     }),
     ("duplicate_content", |_, seen| {
-        (seen.duplicate_of.is_none(), seen.duplicate_of.map_or("no other source has these tables".to_owned(), |other| format!("the same tables as `{other}`")))
+        (
+            seen.duplicate_of.is_none(),
+            seen.duplicate_of
+                .map_or("no other source has these tables".to_owned(), |other| {
+                    format!("the same tables as `{other}`")
+                }),
+        )
     }),
 ];
 
@@ -94,7 +146,11 @@ fn at_most(found: u64, bound: u64, what: &str) -> (bool, String) {
 }
 
 fn list(names: &[String]) -> String {
-    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+    if names.is_empty() {
+        "none".to_owned()
+    } else {
+        names.join(", ")
+    }
 }
 
 /// An item: a source, and which earlier source has the same tables.
@@ -144,38 +200,74 @@ impl Stage<Services> for Filter {
             let source = source?;
             let signature = signature(cx, &source).await?;
             let duplicate_of = first_with.get(&signature).cloned();
-            first_with.entry(signature).or_insert_with(|| source.slug.clone());
-            candidates.push(Ok(Candidate { source, duplicate_of }));
+            first_with
+                .entry(signature)
+                .or_insert_with(|| source.slug.clone());
+            candidates.push(Ok(Candidate {
+                source,
+                duplicate_of,
+            }));
         }
-        cx.each(candidates.len(), candidates.into_iter(), |candidate| judge(cx, candidate)).await
+        cx.each(candidates.len(), candidates.into_iter(), |candidate| {
+            judge(cx, candidate)
+        })
+        .await
     }
 }
 
 async fn judge(cx: &Cx<'_>, candidate: Candidate) -> Result<Outcome<FilteredSource>, WorkError> {
-    let Candidate { source, duplicate_of } = candidate;
+    let Candidate {
+        source,
+        duplicate_of,
+    } = candidate;
     let mut summaries = Vec::new();
-    for file in source.files.iter().filter(|file| tables::is_table(&file.path)) {
+    for file in source
+        .files
+        .iter()
+        .filter(|file| tables::is_table(&file.path))
+    {
         let bytes = cx.blobs.read(file.blake3).map_err(|error| {
-            RecordError::spurious(FailureKind::Data, "missing_blob", format!("cannot read `{}` from the data store: {error}", file.path))
+            RecordError::spurious(
+                FailureKind::Data,
+                "missing_blob",
+                format!("cannot read `{}` from the data store: {error}", file.path),
+            )
         })?;
         // A table that cannot be read counts as absent; the rule `unreadable_tables` speaks when none is left.
         if let Ok(table) = tables::read_table(&bytes) {
             summaries.push(tables::measure(&file.path, &table));
         }
     }
-    let seen = Seen { source: &source, tables: &summaries, duplicate_of: duplicate_of.as_deref() };
+    let seen = Seen {
+        source: &source,
+        tables: &summaries,
+        duplicate_of: duplicate_of.as_deref(),
+    };
     let rulings: Vec<Ruling> = RULES
         .iter()
         .map(|(rule, judge)| {
             let (passed, evidence) = judge(&cx.config.filter, &seen);
-            Ruling { rule: (*rule).to_owned(), passed, evidence }
+            Ruling {
+                rule: (*rule).to_owned(),
+                passed,
+                evidence,
+            }
         })
         .collect();
     let broken = rulings.iter().find(|ruling| !ruling.passed).cloned();
-    let filtered = FilteredSource { id: source.id.to_string(), source, tables: summaries, rulings };
+    let filtered = FilteredSource {
+        id: source.id.to_string(),
+        source,
+        tables: summaries,
+        rulings,
+    };
     Ok(match broken {
         None => Outcome::kept(filtered),
-        Some(ruling) => Outcome::Dropped { reason: ruling.rule, message: ruling.evidence, record: Some(filtered) },
+        Some(ruling) => Outcome::Dropped {
+            reason: ruling.rule,
+            message: ruling.evidence,
+            record: Some(filtered),
+        },
     })
 }
 
@@ -183,14 +275,35 @@ async fn judge(cx: &Cx<'_>, candidate: Candidate) -> Result<Outcome<FilteredSour
 async fn signature(cx: &Cx<'_>, source: &Source) -> Result<Fingerprint, StageError> {
     let mut parts = Vec::new();
     for file in &source.files {
-        let key = Fingerprint::of(&("content signature", tables::SUMMARY_VERSION, tables::ending(&file.path), file.blake3));
-        let signature = match cx.services.memo.get(key).await?.as_deref().map(serde_json::from_slice) {
+        let key = Fingerprint::of(&(
+            "content signature",
+            tables::SUMMARY_VERSION,
+            tables::ending(&file.path),
+            file.blake3,
+        ));
+        let signature = match cx
+            .services
+            .memo
+            .get(key)
+            .await?
+            .as_deref()
+            .map(serde_json::from_slice)
+        {
             Some(Ok(signature)) => signature,
             _ => {
                 // A file that is not in the store yet (while planning) is told apart by its bytes alone.
-                let signature = cx.blobs.read(file.blake3).map_or(file.blake3, |bytes| tables::content_signature(&file.path, &bytes));
+                let signature = cx.blobs.read(file.blake3).map_or(file.blake3, |bytes| {
+                    tables::content_signature(&file.path, &bytes)
+                });
                 if !cx.is_planning() {
-                    cx.services.memo.put(key, serde_json::to_vec(&signature).expect("a fingerprint serialises to JSON")).await?;
+                    cx.services
+                        .memo
+                        .put(
+                            key,
+                            serde_json::to_vec(&signature)
+                                .expect("a fingerprint serialises to JSON"),
+                        )
+                        .await?;
                 }
                 signature
             }

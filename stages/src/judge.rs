@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use synth_core::config::Config;
 use synth_core::{
-    CellOutcome, Criterion, ExecutionFacts, FailureKind, Fingerprint, Grade, Judgement, RecordError, Role, Trajectory, Verdict, Verifier,
+    CellOutcome, Criterion, ExecutionFacts, FailureKind, Fingerprint, Grade, Judgement,
+    RecordError, Role, Trajectory, Verdict, Verifier,
 };
 use synth_llm::{ChatModel, ChatRequest, Message, ReplySchema};
 use synth_pipeline::{Estimate, Item, Outcome, Stage, StageError, Summary, WorkError};
@@ -69,7 +70,11 @@ impl Stage<Services> for Judge {
 
     fn estimate(&self, config: &Config) -> Estimate {
         let samples = f64::from(config.judge.samples);
-        Estimate { records: 1.0, calls: samples, tokens: samples * 4000.0 }
+        Estimate {
+            records: 1.0,
+            calls: samples,
+            tokens: samples * 4000.0,
+        }
     }
 
     async fn run(&self, cx: &Cx<'_>) -> Result<Summary, StageError> {
@@ -77,7 +82,10 @@ impl Stage<Services> for Judge {
         let (total, trajectories) = cx.records::<Trajectory>("trajectories")?;
         let cases = trajectories.map(|trajectory| {
             let trajectory = trajectory?;
-            Ok(Case { target: targets.of(&trajectory)?, trajectory })
+            Ok(Case {
+                target: targets.of(&trajectory)?,
+                trajectory,
+            })
         });
         cx.each(total, cases, |case| grade(cx, case)).await
     }
@@ -86,10 +94,16 @@ impl Stage<Services> for Judge {
 async fn grade(cx: &Cx<'_>, case: Case) -> Result<Outcome<Judgement>, WorkError> {
     let Case { trajectory, target } = case;
     if trajectory.answer.is_none() {
-        return Ok(Outcome::dropped("no_answer", "the attempt ended without an answer"));
+        return Ok(Outcome::dropped(
+            "no_answer",
+            "the attempt ended without an answer",
+        ));
     }
     if !trajectory.score.success && !cx.config.judge.failed_attempts {
-        return Ok(Outcome::dropped("not_verified", trajectory.score.reason.clone()));
+        return Ok(Outcome::dropped(
+            "not_verified",
+            trajectory.score.reason.clone(),
+        ));
     }
     let model = cx.services.model("judge").await?;
     let facts = facts(&trajectory, &target);
@@ -98,25 +112,46 @@ async fn grade(cx: &Cx<'_>, case: Case) -> Result<Outcome<Judgement>, WorkError>
     for sample in 0..cx.config.judge.samples {
         opinions.push(opinion(cx, &*model, &request, sample).await?);
     }
-    Ok(Outcome::kept(judgement(&trajectory, model.name(), opinions, facts)))
+    Ok(Outcome::kept(judgement(
+        &trajectory,
+        model.name(),
+        opinions,
+        facts,
+    )))
 }
 
 /// One judge's view; a malformed one is asked for again, as a draw of its own, and in the end fails the item.
-async fn opinion(cx: &Cx<'_>, model: &dyn ChatModel, request: &ChatRequest, sample: u32) -> Result<Opinion, WorkError> {
+async fn opinion(
+    cx: &Cx<'_>,
+    model: &dyn ChatModel,
+    request: &ChatRequest,
+    sample: u32,
+) -> Result<Opinion, WorkError> {
     let mut problem = String::new();
     for retry in 0..=cx.config.judge.retries {
-        let request = ChatRequest { sample: sample + retry * cx.config.judge.samples, ..request.clone() };
+        let request = ChatRequest {
+            sample: sample + retry * cx.config.judge.samples,
+            ..request.clone()
+        };
         let reply = model.complete(&request).await.map_err(model_error)?;
         match parse(&reply.content) {
             Ok(opinion) => return Ok(opinion),
             Err(why) => problem = why,
         }
     }
-    let message = format!("no well-formed judgement in {} tries; the last: {problem}; look at the judge's model or raise `judge.retries`", cx.config.judge.retries + 1);
+    let message = format!(
+        "no well-formed judgement in {} tries; the last: {problem}; look at the judge's model or raise `judge.retries`",
+        cx.config.judge.retries + 1
+    );
     Err(RecordError::permanent(FailureKind::Model, "malformed_judgement", message).into())
 }
 
-fn request(cx: &Cx<'_>, trajectory: &Trajectory, target: &Target, facts: &ExecutionFacts) -> ChatRequest {
+fn request(
+    cx: &Cx<'_>,
+    trajectory: &Trajectory,
+    target: &Target,
+    facts: &ExecutionFacts,
+) -> ChatRequest {
     let prompt = prompts::render(
         &prompts::GRADE,
         minijinja::context! {
@@ -134,7 +169,10 @@ fn request(cx: &Cx<'_>, trajectory: &Trajectory, target: &Target, facts: &Execut
         messages: vec![Message::User(prompt)],
         tools: Vec::new(),
         sampling: sampling::seeded(cx, "judge", &cx.config.judge.sampling, &trajectory.id),
-        schema: Some(ReplySchema { name: "judgement".to_owned(), schema: schema() }),
+        schema: Some(ReplySchema {
+            name: "judgement".to_owned(),
+            schema: schema(),
+        }),
         sample: 0,
     }
 }
@@ -146,29 +184,53 @@ fn schema() -> Value {
         "required": ["score", "rationale"],
         "additionalProperties": false,
     });
-    let mut properties: serde_json::Map<String, Value> =
-        Criterion::ALL.iter().map(|criterion| (criterion.as_str().to_owned(), grade.clone())).collect();
-    properties.insert("verdict".to_owned(), json!({"type": "string", "enum": ["keep", "reject"]}));
+    let mut properties: serde_json::Map<String, Value> = Criterion::ALL
+        .iter()
+        .map(|criterion| (criterion.as_str().to_owned(), grade.clone()))
+        .collect();
+    properties.insert(
+        "verdict".to_owned(),
+        json!({"type": "string", "enum": ["keep", "reject"]}),
+    );
     let required: Vec<&String> = properties.keys().collect();
     json!({"type": "object", "required": required, "properties": properties, "additionalProperties": false})
 }
 
 /// What code can tell.
 fn facts(trajectory: &Trajectory, target: &Target) -> ExecutionFacts {
-    let observations: Vec<_> = trajectory.turns.iter().filter_map(|turn| turn.observation.as_ref()).collect();
-    let output: String = trajectory.turns.iter().filter(|turn| turn.role == Role::Observation).map(|turn| turn.content.as_str()).collect::<Vec<_>>().join("\n");
+    let observations: Vec<_> = trajectory
+        .turns
+        .iter()
+        .filter_map(|turn| turn.observation.as_ref())
+        .collect();
+    let output: String = trajectory
+        .turns
+        .iter()
+        .filter(|turn| turn.role == Role::Observation)
+        .map(|turn| turn.content.as_str())
+        .collect::<Vec<_>>()
+        .join("\n");
     let answer = trajectory.answer.as_deref().unwrap_or_default();
     let answer_in_outputs = match target.verifier() {
         Verifier::Predictions { .. } => !trajectory.artifacts.is_empty(),
         Verifier::Keyed { .. } => {
             let values = synth_score::parse_keyed(answer);
-            if values.is_empty() { stands_in(&output, answer) } else { values.iter().all(|pair| stands_in(&output, &pair.value)) }
+            if values.is_empty() {
+                stands_in(&output, answer)
+            } else {
+                values.iter().all(|pair| stands_in(&output, &pair.value))
+            }
         }
     };
     ExecutionFacts {
         cells: observations.len() as u32,
-        failed_cells: observations.iter().filter(|observation| observation.outcome != CellOutcome::Ok).count() as u32,
-        last_cell_ok: observations.last().is_some_and(|observation| observation.outcome == CellOutcome::Ok),
+        failed_cells: observations
+            .iter()
+            .filter(|observation| observation.outcome != CellOutcome::Ok)
+            .count() as u32,
+        last_cell_ok: observations
+            .last()
+            .is_some_and(|observation| observation.outcome == CellOutcome::Ok),
         answer_in_outputs,
     }
 }
@@ -193,39 +255,79 @@ fn parse(content: &str) -> Result<Opinion, String> {
         criteria: BTreeMap<String, Value>,
         verdict: Verdict,
     }
-    let (start, end) = content.find('{').zip(content.rfind('}')).ok_or("it holds no JSON object")?;
-    let raw: Raw = content.get(start..=end).ok_or("it holds no JSON object").map_err(str::to_owned).and_then(|object| {
-        serde_json::from_str(object).map_err(|error| format!("it is not the JSON that was asked for: {error}"))
-    })?;
+    let (start, end) = content
+        .find('{')
+        .zip(content.rfind('}'))
+        .ok_or("it holds no JSON object")?;
+    let raw: Raw = content
+        .get(start..=end)
+        .ok_or("it holds no JSON object")
+        .map_err(str::to_owned)
+        .and_then(|object| {
+            serde_json::from_str(object)
+                .map_err(|error| format!("it is not the JSON that was asked for: {error}"))
+        })?;
     let mut grades = BTreeMap::new();
     for criterion in Criterion::ALL {
         let name = criterion.as_str();
-        let value = raw.criteria.get(name).ok_or_else(|| format!("`{name}` is missing"))?;
-        let grade: RawGrade = serde_json::from_value(value.clone()).map_err(|error| format!("`{name}`: {error}"))?;
-        let score = grade.score.as_f64().filter(|score| score.fract() == 0.0 && (1.0..=5.0).contains(score));
-        let score = score.ok_or_else(|| format!("`{name}` is graded {}, not 1 to 5", grade.score))?;
+        let value = raw
+            .criteria
+            .get(name)
+            .ok_or_else(|| format!("`{name}` is missing"))?;
+        let grade: RawGrade =
+            serde_json::from_value(value.clone()).map_err(|error| format!("`{name}`: {error}"))?;
+        let score = grade
+            .score
+            .as_f64()
+            .filter(|score| score.fract() == 0.0 && (1.0..=5.0).contains(score));
+        let score =
+            score.ok_or_else(|| format!("`{name}` is graded {}, not 1 to 5", grade.score))?;
         if grade.rationale.trim().is_empty() {
             return Err(format!("`{name}` has no rationale"));
         }
         grades.insert(criterion, (score as u8, grade.rationale.trim().to_owned()));
     }
-    Ok(Opinion { grades, verdict: raw.verdict })
+    Ok(Opinion {
+        grades,
+        verdict: raw.verdict,
+    })
 }
 
-fn judgement(trajectory: &Trajectory, model: &str, opinions: Vec<Opinion>, facts: ExecutionFacts) -> Judgement {
+fn judgement(
+    trajectory: &Trajectory,
+    model: &str,
+    opinions: Vec<Opinion>,
+    facts: ExecutionFacts,
+) -> Judgement {
     let criteria = Criterion::ALL
         .into_iter()
         .map(|criterion| {
-            let scores: Vec<f64> = opinions.iter().map(|opinion| f64::from(opinion.grades[&criterion].0)).collect();
+            let scores: Vec<f64> = opinions
+                .iter()
+                .map(|opinion| f64::from(opinion.grades[&criterion].0))
+                .collect();
             let rationale = opinions[0].grades[&criterion].1.clone();
-            (criterion, Grade { score: scores.iter().sum::<f64>() / scores.len() as f64, rationale })
+            (
+                criterion,
+                Grade {
+                    score: scores.iter().sum::<f64>() / scores.len() as f64,
+                    rationale,
+                },
+            )
         })
         .collect();
-    let keeps = opinions.iter().filter(|opinion| opinion.verdict == Verdict::Keep).count();
+    let keeps = opinions
+        .iter()
+        .filter(|opinion| opinion.verdict == Verdict::Keep)
+        .count();
     Judgement {
         trajectory_id: trajectory.id.clone(),
         criteria,
-        verdict: if 2 * keeps > opinions.len() { Verdict::Keep } else { Verdict::Reject },
+        verdict: if 2 * keeps > opinions.len() {
+            Verdict::Keep
+        } else {
+            Verdict::Reject
+        },
         model: model.to_owned(),
         samples: opinions.len() as u32,
         agreement: agreement(&opinions),
@@ -238,10 +340,18 @@ fn agreement(opinions: &[Opinion]) -> f64 {
     let mut differences = Vec::new();
     for (place, a) in opinions.iter().enumerate() {
         for b in &opinions[place + 1..] {
-            differences.extend(Criterion::ALL.iter().map(|criterion| f64::from(a.grades[criterion].0.abs_diff(b.grades[criterion].0))));
+            differences.extend(
+                Criterion::ALL.iter().map(|criterion| {
+                    f64::from(a.grades[criterion].0.abs_diff(b.grades[criterion].0))
+                }),
+            );
         }
     }
-    if differences.is_empty() { 1.0 } else { 1.0 - differences.iter().sum::<f64>() / differences.len() as f64 / 4.0 }
+    if differences.is_empty() {
+        1.0
+    } else {
+        1.0 - differences.iter().sum::<f64>() / differences.len() as f64 / 4.0
+    }
 }
 
 #[cfg(test)]
@@ -251,13 +361,24 @@ mod tests {
     use super::*;
 
     fn reply(score: u8, verdict: &str) -> String {
-        let grades: Vec<String> = Criterion::ALL.iter().map(|criterion| format!("\"{}\": {{\"score\": {score}, \"rationale\": \"because\"}}", criterion.as_str())).collect();
+        let grades: Vec<String> = Criterion::ALL
+            .iter()
+            .map(|criterion| {
+                format!(
+                    "\"{}\": {{\"score\": {score}, \"rationale\": \"because\"}}",
+                    criterion.as_str()
+                )
+            })
+            .collect();
         format!("{{{}, \"verdict\": \"{verdict}\"}}", grades.join(", "))
     }
 
     #[test]
     fn a_judgement_is_read_whole_even_in_a_fence() {
-        for text in [reply(4, "keep"), format!("Here:\n```json\n{}\n```", reply(4, "keep"))] {
+        for text in [
+            reply(4, "keep"),
+            format!("Here:\n```json\n{}\n```", reply(4, "keep")),
+        ] {
             let opinion = parse(&text).unwrap();
             assert_eq!(opinion.grades.len(), 6);
             assert_eq!(opinion.verdict, Verdict::Keep);
@@ -285,7 +406,10 @@ mod tests {
 
     #[test]
     fn agreement_is_one_for_equals_and_zero_for_opposites() {
-        let (low, high) = (parse(&reply(1, "reject")).unwrap(), parse(&reply(5, "keep")).unwrap());
+        let (low, high) = (
+            parse(&reply(1, "reject")).unwrap(),
+            parse(&reply(5, "keep")).unwrap(),
+        );
         assert!((agreement(&[low.clone(), low.clone()]) - 1.0).abs() < 1e-12);
         assert!(agreement(&[low.clone(), high]).abs() < 1e-12);
         assert!((agreement(&[low]) - 1.0).abs() < 1e-12);

@@ -10,11 +10,30 @@ use synth_pipeline::{PartFormat, PartRow, StageError, WrittenPart};
 pub struct Parts;
 
 impl PartFormat for Parts {
-    fn write(&self, folder: &Path, stem: &str, rows: &mut dyn Iterator<Item = Result<PartRow, StageError>>) -> Result<Vec<WrittenPart>, StageError> {
+    fn write(
+        &self,
+        folder: &Path,
+        stem: &str,
+        rows: &mut dyn Iterator<Item = Result<PartRow, StageError>>,
+    ) -> Result<Vec<WrittenPart>, StageError> {
         // The writer knows I/O errors only; a stage error waits here until it is done.
         let refused: RefCell<Option<StageError>> = RefCell::new(None);
         let rows = rows.map(|row| match row {
-            Ok(PartRow { id, parent, status, reason, message, record }) => Ok(synth_dataset::PartRow { id, parent, status, reason, message, record }),
+            Ok(PartRow {
+                id,
+                parent,
+                status,
+                reason,
+                message,
+                record,
+            }) => Ok(synth_dataset::PartRow {
+                id,
+                parent,
+                status,
+                reason,
+                message,
+                record,
+            }),
             Err(error) => {
                 let told = io::Error::other(error.to_string());
                 *refused.borrow_mut() = Some(error);
@@ -22,7 +41,15 @@ impl PartFormat for Parts {
             }
         });
         match synth_dataset::write_parts(folder, stem, rows) {
-            Ok(files) => Ok(files.into_iter().map(|file| WrittenPart { path: file.path, rows: file.rows, bytes: file.bytes, blake3: file.blake3 }).collect()),
+            Ok(files) => Ok(files
+                .into_iter()
+                .map(|file| WrittenPart {
+                    path: file.path,
+                    rows: file.rows,
+                    bytes: file.bytes,
+                    blake3: file.blake3,
+                })
+                .collect()),
             Err(error) => Err(refused.into_inner().unwrap_or_else(|| error.into())),
         }
     }

@@ -48,14 +48,20 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     for prompt in ALL {
-        environment.add_template(prompt.name, prompt.body()).expect("the prompts are templates: a test renders each");
+        environment
+            .add_template(prompt.name, prompt.body())
+            .expect("the prompts are templates: a test renders each");
     }
     environment
 });
 
 /// Renders a template. Panics when an input is missing, which a test of every template rules out.
 pub fn render(prompt: &Prompt, inputs: Value) -> String {
-    let template = ENVIRONMENT.get_template(prompt.name).expect("every prompt is in the environment");
-    let text = template.render(inputs).unwrap_or_else(|error| panic!("the prompt `{}` does not render: {error:#}", prompt.name));
+    let template = ENVIRONMENT
+        .get_template(prompt.name)
+        .expect("every prompt is in the environment");
+    let text = template
+        .render(inputs)
+        .unwrap_or_else(|error| panic!("the prompt `{}` does not render: {error:#}", prompt.name));
     text.trim().to_owned()
 }

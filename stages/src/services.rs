@@ -29,7 +29,12 @@ pub struct Services {
 
 impl Services {
     /// Nothing is opened yet. `scratch` is a folder for sandboxes; `say` tells a person what takes long.
-    pub fn new(config: &Config, memo: Arc<dyn Memo>, scratch: PathBuf, say: impl Fn(&str) + Send + Sync + 'static) -> Self {
+    pub fn new(
+        config: &Config,
+        memo: Arc<dyn Memo>,
+        scratch: PathBuf,
+        say: impl Fn(&str) + Send + Sync + 'static,
+    ) -> Self {
         Self {
             memo,
             config: config.clone(),
@@ -50,9 +55,16 @@ impl Services {
         if let Some(model) = models.get(name) {
             return Ok(Arc::clone(model));
         }
-        let config = self.config.models.get(name).ok_or_else(|| StageError::Model(format!("there is no model `{name}`")))?;
+        let config = self
+            .config
+            .models
+            .get(name)
+            .ok_or_else(|| StageError::Model(format!("there is no model `{name}`")))?;
         let base_url = if config.provider == Provider::Builtin {
-            let rates = synth_teacher::TeacherConfig { error_rate: config.error_rate, wrong_rate: config.wrong_rate };
+            let rates = synth_teacher::TeacherConfig {
+                error_rate: config.error_rate,
+                wrong_rate: config.wrong_rate,
+            };
             let server = synth_teacher::serve(rates, None).await?;
             let base_url = server.base_url.clone();
             self.teachers.lock().await.push(server);
@@ -60,8 +72,15 @@ impl Services {
         } else {
             None
         };
-        let model = synth_llm::open(name, config, base_url.as_deref(), Arc::clone(&self.memo), Arc::clone(&self.budget), Arc::clone(&self.meter))
-            .map_err(|error| StageError::Model(error.to_string()))?;
+        let model = synth_llm::open(
+            name,
+            config,
+            base_url.as_deref(),
+            Arc::clone(&self.memo),
+            Arc::clone(&self.budget),
+            Arc::clone(&self.meter),
+        )
+        .map_err(|error| StageError::Model(error.to_string()))?;
         models.insert(name.to_owned(), Arc::clone(&model));
         Ok(model)
     }
@@ -75,9 +94,10 @@ impl Services {
                     0 => std::thread::available_parallelism().map_or(2, std::num::NonZero::get) + 1,
                     slots => slots,
                 };
-                let sandboxes = LocalSandboxes::start(&self.config.sandbox, slots, &self.scratch, &*self.say)
-                    .await
-                    .map_err(|error| StageError::Sandbox(error.to_string()))?;
+                let sandboxes =
+                    LocalSandboxes::start(&self.config.sandbox, slots, &self.scratch, &*self.say)
+                        .await
+                        .map_err(|error| StageError::Sandbox(error.to_string()))?;
                 Ok(Arc::new(sandboxes) as Arc<dyn Sandboxes>)
             })
             .await
@@ -103,22 +123,40 @@ impl synth_pipeline::Services for Services {
             prompt_tokens: meter.prompt_tokens,
             completion_tokens: meter.completion_tokens,
             usd: meter.usd,
-            sandboxes: self.sandboxes.get().map_or(0, |sandboxes| sandboxes.opened()),
+            sandboxes: self
+                .sandboxes
+                .get()
+                .map_or(0, |sandboxes| sandboxes.opened()),
         }
     }
 }
 
 /// The model, by its name under `models`, that plays a role.
 pub fn name_of<'a>(config: &'a Config, role: &str) -> &'a str {
-    config.roles.by_name().into_iter().find(|(name, _)| *name == role).map_or("", |(_, model)| model)
+    config
+        .roles
+        .by_name()
+        .into_iter()
+        .find(|(name, _)| *name == role)
+        .map_or("", |(_, model)| model)
 }
 
 /// What of a model's configuration its replies depend on: not where it is reached, nor how fast.
 pub fn reply_basis(config: &Config, role: &str) -> Fingerprint {
     let model = config.models.get(name_of(config, role));
     Fingerprint::of(&model.map(|model| {
-        let provider = if model.provider == Provider::Replay { Provider::Openai } else { model.provider };
-        (provider, &model.model, model.structured, model.error_rate.to_bits(), model.wrong_rate.to_bits())
+        let provider = if model.provider == Provider::Replay {
+            Provider::Openai
+        } else {
+            model.provider
+        };
+        (
+            provider,
+            &model.model,
+            model.structured,
+            model.error_rate.to_bits(),
+            model.wrong_rate.to_bits(),
+        )
     }))
 }
 
@@ -142,14 +180,26 @@ pub struct FreshMemo {
 impl FreshMemo {
     /// Forgets what `inner` knows, without taking it away.
     pub fn new(inner: Arc<dyn Memo>) -> Self {
-        Self { inner, written: Mutex::default() }
+        Self {
+            inner,
+            written: Mutex::default(),
+        }
     }
 }
 
 #[async_trait]
 impl Memo for FreshMemo {
     async fn get(&self, key: Fingerprint) -> Result<Option<Vec<u8>>, MemoError> {
-        if self.written.lock().expect("no holder panics").contains(&key) { self.inner.get(key).await } else { Ok(None) }
+        if self
+            .written
+            .lock()
+            .expect("no holder panics")
+            .contains(&key)
+        {
+            self.inner.get(key).await
+        } else {
+            Ok(None)
+        }
     }
 
     async fn put(&self, key: Fingerprint, value: Vec<u8>) -> Result<(), MemoError> {

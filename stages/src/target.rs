@@ -20,7 +20,9 @@ pub struct Target {
 }
 
 /// All targets of the run, tasks first, read as they are needed; and how many there are.
-pub(crate) fn all<'a>(cx: &'a Cx<'_>) -> Result<(impl Iterator<Item = Result<Target, StageError>> + 'a, usize), StageError> {
+pub(crate) fn all<'a>(
+    cx: &'a Cx<'_>,
+) -> Result<(impl Iterator<Item = Result<Target, StageError>> + 'a, usize), StageError> {
     let mut tasks = 0;
     for task in cx.records::<Task>("prepare")?.1 {
         tasks += usize::from(task?.verifier.is_some());
@@ -31,10 +33,18 @@ pub(crate) fn all<'a>(cx: &'a Cx<'_>) -> Result<(impl Iterator<Item = Result<Tar
         .records::<Task>("prepare")?
         .1
         .filter(|task| task.as_ref().map_or(true, |task| task.verifier.is_some()))
-        .map(|task| Ok(Target { task: task?, query: None }));
+        .map(|task| {
+            Ok(Target {
+                task: task?,
+                query: None,
+            })
+        });
     let of_queries = query_records.map(move |query| {
         let query = query?;
-        Ok(Target { task: index.get(query.task_id.as_str())?, query: Some(query) })
+        Ok(Target {
+            task: index.get(query.task_id.as_str())?,
+            query: Some(query),
+        })
     });
     Ok((of_tasks.chain(of_queries), tasks + queries))
 }
@@ -47,12 +57,19 @@ pub(crate) struct Targets<'a> {
 
 impl<'a> Targets<'a> {
     pub(crate) fn open(cx: &'a Cx<'_>) -> Result<Self, StageError> {
-        Ok(Self { tasks: cx.index::<Task>("prepare")?, queries: cx.index::<Query>("queries")? })
+        Ok(Self {
+            tasks: cx.index::<Task>("prepare")?,
+            queries: cx.index::<Query>("queries")?,
+        })
     }
 
     pub(crate) fn of(&self, trajectory: &synth_core::Trajectory) -> Result<Target, StageError> {
         let task = self.tasks.get(trajectory.task_id.as_str())?;
-        let query = trajectory.query_id.as_ref().map(|id| self.queries.get(id.as_str())).transpose()?;
+        let query = trajectory
+            .query_id
+            .as_ref()
+            .map(|id| self.queries.get(id.as_str()))
+            .transpose()?;
         Ok(Target { task, query })
     }
 }
@@ -60,40 +77,60 @@ impl<'a> Targets<'a> {
 impl Target {
     /// The id of the query, or of the task.
     pub fn id(&self) -> &str {
-        self.query.as_ref().map_or(self.task.id.as_str(), |query| query.id.as_str())
+        self.query
+            .as_ref()
+            .map_or(self.task.id.as_str(), |query| query.id.as_str())
     }
 
     /// What is asked.
     pub fn question(&self) -> &str {
-        self.query.as_ref().map_or(&self.task.prompt, |query| &query.question)
+        self.query
+            .as_ref()
+            .map_or(&self.task.prompt, |query| &query.question)
     }
 
     /// How the work is to be done.
     pub fn constraints(&self) -> &str {
-        self.query.as_ref().map_or(&self.task.constraints, |query| &query.constraints)
+        self.query
+            .as_ref()
+            .map_or(&self.task.constraints, |query| &query.constraints)
     }
 
     /// How the answer is to be written.
     pub fn answer_format(&self) -> &str {
-        self.query.as_ref().map_or(&self.task.answer_format, |query| &query.answer_format)
+        self.query
+            .as_ref()
+            .map_or(&self.task.answer_format, |query| &query.answer_format)
     }
 
     /// How an answer becomes a reward.
     pub fn verifier(&self) -> Verifier {
         match (&self.query, &self.task.verifier) {
-            (Some(query), _) => {
-                Verifier::Keyed { expected: query.reference_answer.clone(), abs_tolerance: ABS_TOLERANCE, rel_tolerance: 0.0 }
-            }
+            (Some(query), _) => Verifier::Keyed {
+                expected: query.reference_answer.clone(),
+                abs_tolerance: ABS_TOLERANCE,
+                rel_tolerance: 0.0,
+            },
             (None, Some(verifier)) => verifier.clone(),
-            (None, None) => Verifier::Keyed { expected: Vec::new(), abs_tolerance: 0.0, rel_tolerance: 0.0 },
+            (None, None) => Verifier::Keyed {
+                expected: Vec::new(),
+                abs_tolerance: 0.0,
+                rel_tolerance: 0.0,
+            },
         }
     }
 
     /// The expected answer, for those who may see it.
     pub fn reference(&self) -> String {
         match self.verifier() {
-            Verifier::Keyed { expected, .. } => expected.iter().map(|pair| format!("@{}[{}]", pair.name, pair.value)).collect::<Vec<_>>().join(", "),
-            Verifier::Predictions { metric, .. } => format!("hidden values, compared by {}", metric.as_str()),
+            Verifier::Keyed { expected, .. } => expected
+                .iter()
+                .map(|pair| format!("@{}[{}]", pair.name, pair.value))
+                .collect::<Vec<_>>()
+                .join(", "),
+            Verifier::Predictions { metric, .. } => {
+                format!("hidden values, compared by {}", metric.as_str())
+            }
         }
     }
 

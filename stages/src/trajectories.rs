@@ -54,7 +54,12 @@ impl Stage<Services> for Trajectories {
 
     // `trajectories.attempts` is not among them: more attempts leave the earlier ones as they are.
     fn config_keys(&self) -> &'static [&'static str] {
-        &["trajectories.scaffold", "trajectories.max_tokens", "trajectories.sampling", "run.timings"]
+        &[
+            "trajectories.scaffold",
+            "trajectories.max_tokens",
+            "trajectories.sampling",
+            "run.timings",
+        ]
     }
 
     fn depends_on(&self, config: &Config) -> Fingerprint {
@@ -62,11 +67,23 @@ impl Stage<Services> for Trajectories {
     }
 
     fn prompts(&self) -> Vec<&'static str> {
-        [prompts::AGENT_TAGS, prompts::AGENT_TOOLS, prompts::AGENT_REMINDER, prompts::TABLES, prompts::SOLVE].map(|prompt| prompt.text).to_vec()
+        [
+            prompts::AGENT_TAGS,
+            prompts::AGENT_TOOLS,
+            prompts::AGENT_REMINDER,
+            prompts::TABLES,
+            prompts::SOLVE,
+        ]
+        .map(|prompt| prompt.text)
+        .to_vec()
     }
 
     fn estimate(&self, _: &Config) -> Estimate {
-        Estimate { records: 1.0, calls: 4.0, tokens: 4.0 * 3000.0 }
+        Estimate {
+            records: 1.0,
+            calls: 4.0,
+            tokens: 4.0 * 3000.0,
+        }
     }
 
     fn feeds(&self, config: &Config) -> Vec<(&'static str, f64)> {
@@ -79,17 +96,26 @@ impl Stage<Services> for Trajectories {
         let attempts = cx.config.trajectories.attempts;
         let items = targets.flat_map(move |target| {
             (0..attempts).map(move |sample_index| match &target {
-                Ok(target) => Ok(Attempt { target: target.clone(), sample_index }),
+                Ok(target) => Ok(Attempt {
+                    target: target.clone(),
+                    sample_index,
+                }),
                 Err(error) => Err(StageError::Files(error.to_string())),
             })
         });
-        cx.each(total * attempts as usize, items, |attempt| roll_out(cx, attempt)).await
+        cx.each(total * attempts as usize, items, |attempt| {
+            roll_out(cx, attempt)
+        })
+        .await
     }
 }
 
 /// One attempt: the agent works until it answers, then the verifier scores what it left.
 async fn roll_out(cx: &Cx<'_>, attempt: Attempt) -> Result<Outcome<Trajectory>, WorkError> {
-    let Attempt { target, sample_index } = attempt;
+    let Attempt {
+        target,
+        sample_index,
+    } = attempt;
     let Target { task, query } = &target;
     let model = cx.services.model("solver").await?;
     let scaffold = Scaffold(cx.config.trajectories.scaffold);
@@ -137,13 +163,39 @@ async fn roll_out(cx: &Cx<'_>, attempt: Attempt) -> Result<Outcome<Trajectory>, 
 }
 
 /// Scores an attempt here, far from the sandbox in which it was made.
-fn verify(cx: &Cx<'_>, verifier: &Verifier, answer: Option<&str>, artifacts: &[Artifact]) -> Result<Score, WorkError> {
+fn verify(
+    cx: &Cx<'_>,
+    verifier: &Verifier,
+    answer: Option<&str>,
+    artifacts: &[Artifact],
+) -> Result<Score, WorkError> {
     Ok(match verifier {
-        Verifier::Keyed { expected, abs_tolerance, rel_tolerance } => synth_score::score_keyed(answer, expected, *abs_tolerance, *rel_tolerance),
-        Verifier::Predictions { file, truth, id_column, target_column, metric, success } => {
-            let prediction = artifacts.iter().find(|artifact| artifact.path == *file).map(|artifact| artifact.bytes.as_slice());
+        Verifier::Keyed {
+            expected,
+            abs_tolerance,
+            rel_tolerance,
+        } => synth_score::score_keyed(answer, expected, *abs_tolerance, *rel_tolerance),
+        Verifier::Predictions {
+            file,
+            truth,
+            id_column,
+            target_column,
+            metric,
+            success,
+        } => {
+            let prediction = artifacts
+                .iter()
+                .find(|artifact| artifact.path == *file)
+                .map(|artifact| artifact.bytes.as_slice());
             let truth = cx.blobs.read(truth.blake3).map_err(StageError::from)?;
-            synth_score::score_predictions(prediction, &truth, id_column, target_column, *metric, *success)
+            synth_score::score_predictions(
+                prediction,
+                &truth,
+                id_column,
+                target_column,
+                *metric,
+                *success,
+            )
         }
     })
 }
@@ -153,7 +205,11 @@ fn store(cx: &Cx<'_>, artifacts: Vec<Artifact>) -> Result<Vec<DataFile>, WorkErr
         .into_iter()
         .map(|Artifact { path, bytes }| {
             let blake3 = cx.blobs.put(&bytes).map_err(StageError::from)?;
-            Ok(DataFile { path, bytes: bytes.len() as u64, blake3 })
+            Ok(DataFile {
+                path,
+                bytes: bytes.len() as u64,
+                blake3,
+            })
         })
         .collect()
 }

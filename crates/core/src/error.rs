@@ -35,12 +35,30 @@ pub struct RecordError {
 
 impl RecordError {
     /// A failure that another try would only repeat.
-    pub fn permanent(kind: FailureKind, reason: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { kind, reason: reason.into(), message: message.into(), is_spurious: false }
+    pub fn permanent(
+        kind: FailureKind,
+        reason: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            kind,
+            reason: reason.into(),
+            message: message.into(),
+            is_spurious: false,
+        }
     }
 
     /// A failure that may be gone on the next try.
-    pub fn spurious(kind: FailureKind, reason: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { kind, reason: reason.into(), message: message.into(), is_spurious: true }
+    pub fn spurious(
+        kind: FailureKind,
+        reason: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            kind,
+            reason: reason.into(),
+            message: message.into(),
+            is_spurious: true,
+        }
     }
 }

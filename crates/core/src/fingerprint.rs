@@ -19,7 +19,8 @@ impl Fingerprint {
     /// Records keep their maps in `BTreeMap`s, so that the order is a property of the content.
     pub fn of<T: Serialize + ?Sized>(value: &T) -> Self {
         let mut hasher = blake3::Hasher::new();
-        serde_json::to_writer(&mut hasher, value).expect("records serialise to JSON: their keys are strings");
+        serde_json::to_writer(&mut hasher, value)
+            .expect("records serialise to JSON: their keys are strings");
         Self(*hasher.finalize().as_bytes())
     }
 
@@ -72,8 +73,12 @@ impl Serialize for Fingerprint {
 impl<'de> Deserialize<'de> for Fingerprint {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let bytes = data_encoding::HEXLOWER.decode(text.as_bytes()).map_err(serde::de::Error::custom)?;
-        let bytes: [u8; 32] = bytes.try_into().map_err(|_| serde::de::Error::custom("a fingerprint has 64 hex digits"))?;
+        let bytes = data_encoding::HEXLOWER
+            .decode(text.as_bytes())
+            .map_err(serde::de::Error::custom)?;
+        let bytes: [u8; 32] = bytes
+            .try_into()
+            .map_err(|_| serde::de::Error::custom("a fingerprint has 64 hex digits"))?;
         Ok(Self(bytes))
     }
 }
@@ -84,13 +89,19 @@ mod tests {
 
     #[test]
     fn parts_do_not_run_into_each_other() {
-        assert_ne!(Fingerprint::of_parts(&[("a", b"bc"), ("d", b"")]), Fingerprint::of_parts(&[("a", b"b"), ("cd", b"")]));
+        assert_ne!(
+            Fingerprint::of_parts(&[("a", b"bc"), ("d", b"")]),
+            Fingerprint::of_parts(&[("a", b"b"), ("cd", b"")])
+        );
     }
 
     #[test]
     fn json_keeps_a_fingerprint_whole() {
         let fingerprint = Fingerprint::of_bytes(b"iris");
         let text = serde_json::to_string(&fingerprint).unwrap();
-        assert_eq!(serde_json::from_str::<Fingerprint>(&text).unwrap(), fingerprint);
+        assert_eq!(
+            serde_json::from_str::<Fingerprint>(&text).unwrap(),
+            fingerprint
+        );
     }
 }

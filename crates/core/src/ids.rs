@@ -8,7 +8,9 @@ use crate::Fingerprint;
 
 /// The short form of a fingerprint behind a kind prefix: 80 bits in lower-case base32, 16 characters.
 fn short(prefix: &str, fingerprint: Fingerprint) -> String {
-    let mut id = data_encoding::BASE32_NOPAD.encode(&fingerprint.as_bytes()[..10]).to_lowercase();
+    let mut id = data_encoding::BASE32_NOPAD
+        .encode(&fingerprint.as_bytes()[..10])
+        .to_lowercase();
     id.insert_str(0, prefix);
     id
 }
@@ -61,13 +63,22 @@ mod tests {
 
     #[test]
     fn ids_are_a_function_of_content() {
-        assert_eq!(SourceId::of(&("folder", "iris")), SourceId::of(&("folder", "iris")));
-        assert_ne!(SourceId::of(&("folder", "iris")), SourceId::of(&("folder", "wine")));
+        assert_eq!(
+            SourceId::of(&("folder", "iris")),
+            SourceId::of(&("folder", "iris"))
+        );
+        assert_ne!(
+            SourceId::of(&("folder", "iris")),
+            SourceId::of(&("folder", "wine"))
+        );
     }
 
     #[test]
     fn ids_of_two_kinds_never_meet() {
-        assert_ne!(SourceId::of("x").as_str()[4..], TaskId::of("x").as_str()[4..]);
+        assert_ne!(
+            SourceId::of("x").as_str()[4..],
+            TaskId::of("x").as_str()[4..]
+        );
     }
 
     #[test]

@@ -490,7 +490,10 @@ pub struct Observation {
     pub memory_peak_bytes: Option<u64>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands over a reference"
+)]
 const fn is_zero(number: &u64) -> bool {
     *number == 0
 }
@@ -637,8 +640,14 @@ pub enum Criterion {
 
 impl Criterion {
     /// All six, in the order in which they are asked for.
-    pub const ALL: [Self; 6] =
-        [Self::Clarity, Self::EducationalValue, Self::Exploration, Self::Robustness, Self::Alignment, Self::Plausibility];
+    pub const ALL: [Self; 6] = [
+        Self::Clarity,
+        Self::EducationalValue,
+        Self::Exploration,
+        Self::Robustness,
+        Self::Alignment,
+        Self::Plausibility,
+    ];
 
     /// The criterion as it stands in prompts and records.
     pub const fn as_str(self) -> &'static str {

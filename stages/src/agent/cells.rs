@@ -36,8 +36,18 @@ struct Remembered {
 
 impl<'a> Cells<'a> {
     /// No sandbox is opened yet.
-    pub fn new(services: &'a Services, blobs: &Blobs, episode: &TrajectoryId, files: &[DataFile], limits: &Limits, seed: u64) -> Self {
-        let mount = |file: &DataFile| MountedFile { path: file.path.clone(), host_path: blobs.path(file.blake3) };
+    pub fn new(
+        services: &'a Services,
+        blobs: &Blobs,
+        episode: &TrajectoryId,
+        files: &[DataFile],
+        limits: &Limits,
+        seed: u64,
+    ) -> Self {
+        let mount = |file: &DataFile| MountedFile {
+            path: file.path.clone(),
+            host_path: blobs.path(file.blake3),
+        };
         Self {
             services,
             episode: episode.clone(),
@@ -50,7 +60,12 @@ impl<'a> Cells<'a> {
                 output_bytes: limits.output_bytes,
                 workspace_bytes: WORKSPACE_BYTES,
             },
-            conditions: Fingerprint::of(&(files, limits, seed, synth_sandbox::environment::fingerprint())),
+            conditions: Fingerprint::of(&(
+                files,
+                limits,
+                seed,
+                synth_sandbox::environment::fingerprint(),
+            )),
             earlier: Vec::new(),
             sandbox: None,
         }
@@ -58,17 +73,39 @@ impl<'a> Cells<'a> {
 
     /// What comes of `code` after all that was run before.
     pub async fn run(&mut self, code: &str) -> Result<Observation, WorkError> {
-        let key = Fingerprint::of(&("observation", &self.episode, self.conditions, &self.earlier, code));
-        let remembered = self.services.memo.get(key).await.map_err(StageError::from)?;
+        let key = Fingerprint::of(&(
+            "observation",
+            &self.episode,
+            self.conditions,
+            &self.earlier,
+            code,
+        ));
+        let remembered = self
+            .services
+            .memo
+            .get(key)
+            .await
+            .map_err(StageError::from)?;
         let observation = if let Some(bytes) = remembered {
-            let remembered: Remembered = serde_json::from_slice(&bytes)
-                .map_err(|error| StageError::Files(format!("a remembered observation does not read: {error}")))?;
-            Observation { duration_ms: remembered.duration_ms, ..remembered.observation }
+            let remembered: Remembered = serde_json::from_slice(&bytes).map_err(|error| {
+                StageError::Files(format!("a remembered observation does not read: {error}"))
+            })?;
+            Observation {
+                duration_ms: remembered.duration_ms,
+                ..remembered.observation
+            }
         } else {
             let observation = self.open().await?.execute(code).await.map_err(work_error)?;
-            let remembered = Remembered { duration_ms: observation.duration_ms, observation: observation.clone() };
+            let remembered = Remembered {
+                duration_ms: observation.duration_ms,
+                observation: observation.clone(),
+            };
             let bytes = serde_json::to_vec(&remembered).expect("an observation serialises to JSON");
-            self.services.memo.put(key, bytes).await.map_err(StageError::from)?;
+            self.services
+                .memo
+                .put(key, bytes)
+                .await
+                .map_err(StageError::from)?;
             observation
         };
         self.earlier.push(code.to_owned());
@@ -76,11 +113,19 @@ impl<'a> Cells<'a> {
     }
 
     /// Files that the agent left, those of `paths` that are regular files of at most `max_bytes`.
-    pub async fn collect(&mut self, paths: &[String], max_bytes: u64) -> Result<Vec<Artifact>, WorkError> {
+    pub async fn collect(
+        &mut self,
+        paths: &[String],
+        max_bytes: u64,
+    ) -> Result<Vec<Artifact>, WorkError> {
         if self.earlier.is_empty() {
             return Ok(Vec::new());
         }
-        self.open().await?.collect(paths, max_bytes).await.map_err(work_error)
+        self.open()
+            .await?
+            .collect(paths, max_bytes)
+            .await
+            .map_err(work_error)
     }
 
     /// Ends the sandbox, if there is one.
@@ -93,7 +138,13 @@ impl<'a> Cells<'a> {
     /// The sandbox, with everything run that was run before.
     async fn open(&mut self) -> Result<&mut Box<dyn Sandbox>, WorkError> {
         if self.sandbox.is_none() {
-            let missing: Vec<&PathBuf> = self.spec.files.iter().map(|file| &file.host_path).filter(|path| !path.exists()).collect();
+            let missing: Vec<&PathBuf> = self
+                .spec
+                .files
+                .iter()
+                .map(|file| &file.host_path)
+                .filter(|path| !path.exists())
+                .collect();
             if let Some(path) = missing.first() {
                 return Err(StageError::Files(format!(
                     "`{}` is gone from the data store; run `synth run --stage crawl --fresh` to fetch it again",

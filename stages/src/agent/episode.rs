@@ -69,10 +69,18 @@ impl Episode<'_> {
     }
 
     async fn turns(&self, cells: &mut Cells<'_>) -> Result<Played, WorkError> {
-        let system = self.scaffold.system(self.limits.turns, self.limits.cell_seconds);
-        let mut messages = vec![Message::System(system.clone()), Message::User(self.request.clone())];
+        let system = self
+            .scaffold
+            .system(self.limits.turns, self.limits.cell_seconds);
+        let mut messages = vec![
+            Message::System(system.clone()),
+            Message::User(self.request.clone()),
+        ];
         let mut played = Played {
-            turns: vec![plain(Role::System, system), plain(Role::User, self.request.clone())],
+            turns: vec![
+                plain(Role::System, system),
+                plain(Role::User, self.request.clone()),
+            ],
             answer: None,
             stop: Stop::MaxTurns,
             usage: Usage::default(),
@@ -122,9 +130,16 @@ impl Episode<'_> {
                     (self.scaffold.wrap(&text), Some(observation))
                 }
             };
-            let told = if turn + 1 == self.limits.turns { format!("{told}\n\nOne message is left: answer now.") } else { told };
+            let told = if turn + 1 == self.limits.turns {
+                format!("{told}\n\nOne message is left: answer now.")
+            } else {
+                told
+            };
             messages.push(Scaffold::observation_message(&parsed, &told));
-            played.turns.push(Turn { observation: observation.map(|observation| self.timed(observation)), ..plain(Role::Observation, told) });
+            played.turns.push(Turn {
+                observation: observation.map(|observation| self.timed(observation)),
+                ..plain(Role::Observation, told)
+            });
 
             if milliseconds > 1000 * self.limits.total_seconds {
                 played.stop = Stop::TimeLimit;
@@ -136,7 +151,9 @@ impl Episode<'_> {
             }
         }
         if !self.artifacts.is_empty() {
-            played.artifacts = cells.collect(self.artifacts, self.max_artifact_bytes).await?;
+            played.artifacts = cells
+                .collect(self.artifacts, self.max_artifact_bytes)
+                .await?;
         }
         Ok(played)
     }
@@ -152,10 +169,24 @@ impl Episode<'_> {
     }
 
     fn timed(&self, observation: Observation) -> Observation {
-        if self.timings { observation } else { Observation { duration_ms: 0, memory_peak_bytes: None, ..observation } }
+        if self.timings {
+            observation
+        } else {
+            Observation {
+                duration_ms: 0,
+                memory_peak_bytes: None,
+                ..observation
+            }
+        }
     }
 }
 
 fn plain(role: Role, content: String) -> Turn {
-    Turn { role, content, code: None, tool_call: None, observation: None }
+    Turn {
+        role,
+        content,
+        code: None,
+        tool_call: None,
+        observation: None,
+    }
 }

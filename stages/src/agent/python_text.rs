@@ -21,7 +21,10 @@ pub fn ends_inside_string(code: &str) -> bool {
 }
 
 fn end_of_line(bytes: &[u8], from: usize) -> usize {
-    bytes[from..].iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |offset| from + offset)
+    bytes[from..]
+        .iter()
+        .position(|byte| *byte == b'\n')
+        .map_or(bytes.len(), |offset| from + offset)
 }
 
 /// The place behind the string that begins at `start`, or nothing if the text ends before the string does.

@@ -36,7 +36,10 @@ pub struct Scaffold(pub ScaffoldKind);
 impl Scaffold {
     /// The rules, as the system turn says them.
     pub fn system(self, turns: u32, cell_seconds: u64) -> String {
-        prompts::render(self.system_prompt(), minijinja::context! { turns, cell_seconds })
+        prompts::render(
+            self.system_prompt(),
+            minijinja::context! { turns, cell_seconds },
+        )
     }
 
     /// The template of the rules.
@@ -66,13 +69,19 @@ impl Scaffold {
 
     /// The model's own message, as it goes back into the conversation.
     pub fn assistant_message(parsed: &Parsed) -> Message {
-        Message::Assistant { content: parsed.content.clone(), tool_calls: parsed.tool_call.iter().cloned().collect() }
+        Message::Assistant {
+            content: parsed.content.clone(),
+            tool_calls: parsed.tool_call.iter().cloned().collect(),
+        }
     }
 
     /// What came of the model's action, as it is told.
     pub fn observation_message(parsed: &Parsed, text: &str) -> Message {
         match &parsed.tool_call {
-            Some(call) => Message::Tool { call_id: call.id.clone(), content: text.to_owned() },
+            Some(call) => Message::Tool {
+                call_id: call.id.clone(),
+                content: text.to_owned(),
+            },
             None => Message::User(text.to_owned()),
         }
     }
@@ -91,6 +100,9 @@ impl Scaffold {
             ScaffoldKind::Tags => "tags",
             ScaffoldKind::Tools => "tools",
         };
-        prompts::render(&prompts::AGENT_REMINDER, minijinja::context! { problem, scaffold })
+        prompts::render(
+            &prompts::AGENT_REMINDER,
+            minijinja::context! { problem, scaffold },
+        )
     }
 }

@@ -8,8 +8,11 @@
 use super::python_text::ends_inside_string;
 use super::scaffold::{Action, Parsed};
 
-const OPENING: [(&str, &str, Kind); 3] =
-    [("<code>", "</code>", Kind::Code), ("<python>", "</python>", Kind::Code), ("<answer>", "</answer>", Kind::Answer)];
+const OPENING: [(&str, &str, Kind); 3] = [
+    ("<code>", "</code>", Kind::Code),
+    ("<python>", "</python>", Kind::Code),
+    ("<answer>", "</answer>", Kind::Answer),
+];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -21,7 +24,11 @@ enum Kind {
 pub(super) fn parse(text: &str, cut_off: bool) -> Parsed {
     let text = text.trim();
     let problem = |content: &str, problem: &str| Parsed {
-        content: if content.is_empty() { "(no text)".to_owned() } else { content.to_owned() },
+        content: if content.is_empty() {
+            "(no text)".to_owned()
+        } else {
+            content.to_owned()
+        },
         tool_call: None,
         action: Action::Problem(problem.to_owned()),
     };
@@ -46,17 +53,39 @@ pub(super) fn parse(text: &str, cut_off: bool) -> Parsed {
         None => (&text[body_start..], false),
     };
     if !closed && cut_off {
-        return problem(text, "Your message reached the token limit within its action, which was not carried out; be shorter.");
+        return problem(
+            text,
+            "Your message reached the token limit within its action, which was not carried out; be shorter.",
+        );
     }
-    let body = if kind == Kind::Code { strip_fence(body) } else { body.trim() };
+    let body = if kind == Kind::Code {
+        strip_fence(body)
+    } else {
+        body.trim()
+    };
     if body.is_empty() {
         return problem(text, "The action of your message was empty.");
     }
-    let (open, close) = if kind == Kind::Code { ("<code>", "</code>") } else { ("<answer>", "</answer>") };
+    let (open, close) = if kind == Kind::Code {
+        ("<code>", "</code>")
+    } else {
+        ("<answer>", "</answer>")
+    };
     let separator = if kind == Kind::Code { "\n" } else { "" };
-    let content = format!("{}{open}{separator}{body}{separator}{close}", &text[..start]);
-    let action = if kind == Kind::Code { Action::Code(body.to_owned()) } else { Action::Answer(body.to_owned()) };
-    Parsed { content: content.trim().to_owned(), tool_call: None, action }
+    let content = format!(
+        "{}{open}{separator}{body}{separator}{close}",
+        &text[..start]
+    );
+    let action = if kind == Kind::Code {
+        Action::Code(body.to_owned())
+    } else {
+        Action::Answer(body.to_owned())
+    };
+    Parsed {
+        content: content.trim().to_owned(),
+        tool_call: None,
+        action,
+    }
 }
 
 /// The first opening tag of an action outside of `<reasoning>` and before any invented `<information>`.
@@ -66,7 +95,10 @@ fn first_action(text: &str) -> Option<(usize, &'static str, &'static str, Kind)>
         let rest = &text[from..];
         let action = OPENING
             .iter()
-            .filter_map(|(opening, closing, kind)| rest.find(opening).map(|at| (from + at, *opening, *closing, *kind)))
+            .filter_map(|(opening, closing, kind)| {
+                rest.find(opening)
+                    .map(|at| (from + at, *opening, *closing, *kind))
+            })
             .min_by_key(|(at, ..)| *at);
         let reasoning = rest.find("<reasoning>").map(|at| from + at);
         let invented = rest.find("<information>").map(|at| from + at);
@@ -74,7 +106,9 @@ fn first_action(text: &str) -> Option<(usize, &'static str, &'static str, Kind)>
             // A closed block of reasoning is passed over whole; an open one only by its tag.
             (Some((at, ..)), Some(reasoning)) if reasoning < at => {
                 let inside = reasoning + "<reasoning>".len();
-                from = text[inside..].find("</reasoning>").map_or(inside, |end| inside + end + "</reasoning>".len());
+                from = text[inside..]
+                    .find("</reasoning>")
+                    .map_or(inside, |end| inside + end + "</reasoning>".len());
             }
             (Some((at, ..)), _) if invented.is_some_and(|invented| invented < at) => return None,
             (action, _) => return action,
@@ -90,7 +124,11 @@ fn closing_tag(rest: &str, closing: &str, kind: Kind) -> Option<usize> {
     }
     let first = rest.find(closing)?;
     // Where every place seems to lie in a string, the string is the one that is broken.
-    Some(places.find(|at| !ends_inside_string(&rest[..*at])).unwrap_or(first))
+    Some(
+        places
+            .find(|at| !ends_inside_string(&rest[..*at]))
+            .unwrap_or(first),
+    )
 }
 
 fn strip_fence(code: &str) -> &str {
@@ -98,10 +136,17 @@ fn strip_fence(code: &str) -> &str {
     let inner = trimmed.trim_start();
     let Some(rest) = inner.strip_prefix("```") else {
         // Leading blanks are kept: they may be the indentation of a first line, which Python will speak of.
-        return if trimmed.trim().is_empty() { "" } else { trimmed };
+        return if trimmed.trim().is_empty() {
+            ""
+        } else {
+            trimmed
+        };
     };
     let rest = rest.split_once('\n').map_or("", |(_language, rest)| rest);
-    rest.trim_end().strip_suffix("```").unwrap_or(rest).trim_end()
+    rest.trim_end()
+        .strip_suffix("```")
+        .unwrap_or(rest)
+        .trim_end()
 }
 
 #[cfg(test)]
@@ -124,7 +169,10 @@ mod tests {
 
     #[test]
     fn code_is_what_stands_between_the_tags() {
-        assert_eq!(action("<reasoning>look</reasoning>\n<code>\nprint(1)\n</code>"), code("print(1)"));
+        assert_eq!(
+            action("<reasoning>look</reasoning>\n<code>\nprint(1)\n</code>"),
+            code("print(1)")
+        );
     }
 
     #[test]
@@ -136,36 +184,59 @@ mod tests {
 
     #[test]
     fn the_answer_is_what_stands_between_the_tags() {
-        assert_eq!(action("so <answer> @mean[3.1] </answer> bye"), Action::Answer("@mean[3.1]".to_owned()));
+        assert_eq!(
+            action("so <answer> @mean[3.1] </answer> bye"),
+            Action::Answer("@mean[3.1]".to_owned())
+        );
     }
 
     #[test]
     fn of_several_actions_the_first_counts_and_the_rest_is_cut() {
-        let parsed = parse("<code>a = 1</code> then <code>b = 2</code><answer>3</answer>", false);
+        let parsed = parse(
+            "<code>a = 1</code> then <code>b = 2</code><answer>3</answer>",
+            false,
+        );
         assert_eq!(parsed.action, code("a = 1"));
         assert_eq!(parsed.content, "<code>\na = 1\n</code>");
     }
 
     #[test]
     fn tags_inside_reasoning_are_prose() {
-        assert_eq!(action("<reasoning>I will use <code> and <answer>x</answer></reasoning><code>y</code>"), code("y"));
-        assert!(is_problem("<reasoning>only <code>x</code> here</reasoning>"));
+        assert_eq!(
+            action("<reasoning>I will use <code> and <answer>x</answer></reasoning><code>y</code>"),
+            code("y")
+        );
+        assert!(is_problem(
+            "<reasoning>only <code>x</code> here</reasoning>"
+        ));
     }
 
     #[test]
     fn unclosed_reasoning_does_not_hide_the_action() {
-        assert_eq!(action("<reasoning>let me see\n<code>x = 1</code>"), code("x = 1"));
+        assert_eq!(
+            action("<reasoning>let me see\n<code>x = 1</code>"),
+            code("x = 1")
+        );
     }
 
     #[test]
     fn tags_inside_strings_do_not_end_the_code() {
-        assert_eq!(action("<code>print('</code>')\nprint(2)</code>"), code("print('</code>')\nprint(2)"));
-        assert_eq!(action("<code>print(\"<answer>1</answer>\")</code>"), code("print(\"<answer>1</answer>\")"));
+        assert_eq!(
+            action("<code>print('</code>')\nprint(2)</code>"),
+            code("print('</code>')\nprint(2)")
+        );
+        assert_eq!(
+            action("<code>print(\"<answer>1</answer>\")</code>"),
+            code("print(\"<answer>1</answer>\")")
+        );
     }
 
     #[test]
     fn a_broken_string_does_not_swallow_the_closing_tag() {
-        assert_eq!(action("<code>print(\"\"\"oops)</code>"), code("print(\"\"\"oops)"));
+        assert_eq!(
+            action("<code>print(\"\"\"oops)</code>"),
+            code("print(\"\"\"oops)")
+        );
     }
 
     #[test]
@@ -176,27 +247,44 @@ mod tests {
 
     #[test]
     fn an_action_cut_off_at_the_token_limit_is_not_carried_out() {
-        assert!(matches!(parse("<code>import shutil; shutil.rmtree(", true).action, Action::Problem(_)));
+        assert!(matches!(
+            parse("<code>import shutil; shutil.rmtree(", true).action,
+            Action::Problem(_)
+        ));
         assert_eq!(parse("<code>x</code> and the", true).action, code("x"));
     }
 
     #[test]
     fn fences_are_taken_off() {
-        assert_eq!(action("<code>\n```python\nprint(1)\n```\n</code>"), code("print(1)"));
+        assert_eq!(
+            action("<code>\n```python\nprint(1)\n```\n</code>"),
+            code("print(1)")
+        );
         assert_eq!(action("<code>```\nprint(1)</code>"), code("print(1)"));
         assert!(is_problem("```python\nprint(1)\n```"));
     }
 
     #[test]
     fn empty_actions_and_messages_are_problems() {
-        for text in ["", "  \n", "<code></code>", "<code>\n\n</code>", "<answer> </answer>", "just talk", "</code>", "<code>```python\n```</code>"] {
+        for text in [
+            "",
+            "  \n",
+            "<code></code>",
+            "<code>\n\n</code>",
+            "<answer> </answer>",
+            "just talk",
+            "</code>",
+            "<code>```python\n```</code>",
+        ] {
             assert!(is_problem(text), "{text:?}");
         }
     }
 
     #[test]
     fn invented_information_is_a_problem() {
-        assert!(is_problem("<information>42</information><answer>42</answer>"));
+        assert!(is_problem(
+            "<information>42</information><answer>42</answer>"
+        ));
     }
 
     #[test]

@@ -31,26 +31,47 @@ pub(super) fn parse(reply: &ChatReply, cut_off: bool) -> Parsed {
     };
     let action = match code_of(call) {
         Ok(code) => Action::Code(code),
-        Err(_) if cut_off => Action::Problem("Your tool call reached the token limit and was not carried out; be shorter.".to_owned()),
+        Err(_) if cut_off => Action::Problem(
+            "Your tool call reached the token limit and was not carried out; be shorter."
+                .to_owned(),
+        ),
         Err(problem) => Action::Problem(problem),
     };
-    Parsed { content: reply.content.trim().to_owned(), tool_call: Some(acceptable(call)), action }
+    Parsed {
+        content: reply.content.trim().to_owned(),
+        tool_call: Some(acceptable(call)),
+        action,
+    }
 }
 
 /// The call as it goes back into the conversation: endpoints refuse one whose arguments are not a JSON object.
 fn acceptable(call: &ToolCall) -> ToolCall {
-    let is_object = serde_json::from_str::<Value>(&call.arguments).is_ok_and(|arguments| arguments.is_object());
-    let arguments = if is_object { call.arguments.clone() } else { json!({"code": call.arguments}).to_string() };
-    ToolCall { arguments, ..call.clone() }
+    let is_object =
+        serde_json::from_str::<Value>(&call.arguments).is_ok_and(|arguments| arguments.is_object());
+    let arguments = if is_object {
+        call.arguments.clone()
+    } else {
+        json!({"code": call.arguments}).to_string()
+    };
+    ToolCall {
+        arguments,
+        ..call.clone()
+    }
 }
 
 fn code_of(call: &ToolCall) -> Result<String, String> {
     if call.name != "python" {
-        return Err(format!("There is no tool `{}`; the only tool is `python`.", call.name));
+        return Err(format!(
+            "There is no tool `{}`; the only tool is `python`.",
+            call.name
+        ));
     }
-    let arguments: Value =
-        serde_json::from_str(&call.arguments).map_err(|error| format!("The arguments of your call are not JSON: {error}."))?;
-    let code = arguments.get("code").and_then(Value::as_str).ok_or("The arguments of your call lack the text `code`.")?;
+    let arguments: Value = serde_json::from_str(&call.arguments)
+        .map_err(|error| format!("The arguments of your call are not JSON: {error}."))?;
+    let code = arguments
+        .get("code")
+        .and_then(Value::as_str)
+        .ok_or("The arguments of your call lack the text `code`.")?;
     if code.trim().is_empty() {
         return Err("The code of your call was empty.".to_owned());
     }
@@ -81,9 +102,19 @@ mod tests {
         let tool_calls = calls
             .iter()
             .enumerate()
-            .map(|(i, (name, arguments))| ToolCall { id: format!("call_{i}"), name: (*name).to_owned(), arguments: (*arguments).to_owned() })
+            .map(|(i, (name, arguments))| ToolCall {
+                id: format!("call_{i}"),
+                name: (*name).to_owned(),
+                arguments: (*arguments).to_owned(),
+            })
             .collect();
-        ChatReply { content: content.to_owned(), tool_calls, finish: Finish::Stop, usage: Usage::default(), cached: false }
+        ChatReply {
+            content: content.to_owned(),
+            tool_calls,
+            finish: Finish::Stop,
+            usage: Usage::default(),
+            cached: false,
+        }
     }
 
     fn action(content: &str, calls: &[(&str, &str)]) -> Action {
@@ -92,22 +123,47 @@ mod tests {
 
     #[test]
     fn a_call_runs_its_code() {
-        assert_eq!(action("", &[("python", r#"{"code": "print(1)"}"#)]), Action::Code("print(1)".to_owned()));
+        assert_eq!(
+            action("", &[("python", r#"{"code": "print(1)"}"#)]),
+            Action::Code("print(1)".to_owned())
+        );
     }
 
     #[test]
     fn of_several_calls_the_first_counts() {
-        let parsed = parse(&reply("", &[("python", r#"{"code": "a"}"#), ("python", r#"{"code": "b"}"#)]), false);
+        let parsed = parse(
+            &reply(
+                "",
+                &[
+                    ("python", r#"{"code": "a"}"#),
+                    ("python", r#"{"code": "b"}"#),
+                ],
+            ),
+            false,
+        );
         assert_eq!(parsed.action, Action::Code("a".to_owned()));
         assert_eq!(parsed.tool_call.unwrap().id, "call_0");
     }
 
     #[test]
     fn arguments_that_do_not_fit_are_problems() {
-        for arguments in ["not json", "[]", "{}", r#"{"code": 3}"#, r#"{"code": " "}"#, r#"{"code": "x""#] {
-            assert!(matches!(action("", &[("python", arguments)]), Action::Problem(_)), "{arguments}");
+        for arguments in [
+            "not json",
+            "[]",
+            "{}",
+            r#"{"code": 3}"#,
+            r#"{"code": " "}"#,
+            r#"{"code": "x""#,
+        ] {
+            assert!(
+                matches!(action("", &[("python", arguments)]), Action::Problem(_)),
+                "{arguments}"
+            );
         }
-        assert!(matches!(action("", &[("bash", r#"{"code": "ls"}"#)]), Action::Problem(_)));
+        assert!(matches!(
+            action("", &[("bash", r#"{"code": "ls"}"#)]),
+            Action::Problem(_)
+        ));
     }
 
     #[test]
@@ -118,12 +174,18 @@ mod tests {
 
     #[test]
     fn an_answer_needs_no_call() {
-        assert_eq!(action("<answer>@a[1]</answer>", &[]), Action::Answer("@a[1]".to_owned()));
+        assert_eq!(
+            action("<answer>@a[1]</answer>", &[]),
+            Action::Answer("@a[1]".to_owned())
+        );
     }
 
     #[test]
     fn a_call_beside_an_answer_is_carried_out_first() {
-        assert_eq!(action("<answer>1</answer>", &[("python", r#"{"code": "x"}"#)]), Action::Code("x".to_owned()));
+        assert_eq!(
+            action("<answer>1</answer>", &[("python", r#"{"code": "x"}"#)]),
+            Action::Code("x".to_owned())
+        );
     }
 
     #[test]

@@ -23,17 +23,29 @@ pub fn observation_text(observation: &Observation, cell_seconds: u64) -> String 
     }
     match &observation.outcome {
         CellOutcome::Ok => {}
-        CellOutcome::Error { traceback, name, message } => {
+        CellOutcome::Error {
+            traceback,
+            name,
+            message,
+        } => {
             add(traceback);
             if traceback.trim().is_empty() {
                 add(&format!("{name}: {message}"));
             }
         }
         CellOutcome::Timeout { state_kept } => {
-            add(&format!("[stopped after {cell_seconds} seconds; variables are {}]", kept(*state_kept)));
+            add(&format!(
+                "[stopped after {cell_seconds} seconds; variables are {}]",
+                kept(*state_kept)
+            ));
         }
-        CellOutcome::OutOfMemory { state_kept } => add(&format!("[stopped: out of memory; variables are {}]", kept(*state_kept))),
-        CellOutcome::Died { how } => add(&format!("[the Python process ended ({how}); all variables are lost]")),
+        CellOutcome::OutOfMemory { state_kept } => add(&format!(
+            "[stopped: out of memory; variables are {}]",
+            kept(*state_kept)
+        )),
+        CellOutcome::Died { how } => add(&format!(
+            "[the Python process ended ({how}); all variables are lost]"
+        )),
     }
     if text.is_empty() {
         "[no output]".to_owned()
@@ -48,7 +60,10 @@ const fn kept(state_kept: bool) -> &'static str {
 
 /// Printed text must neither close the tag that it stands in nor hold a trainer's control tokens.
 fn harmless(text: &str) -> String {
-    text.replace("</information>", "</ information>").replace("<|", "< |").replace("<image>", "< image>").replace("<video>", "< video>")
+    text.replace("</information>", "</ information>")
+        .replace("<|", "< |")
+        .replace("<image>", "< image>")
+        .replace("<video>", "< video>")
 }
 
 /// A conversation as a judge or a person reads it, without the system turn and the query.
@@ -87,18 +102,30 @@ mod tests {
 
     #[test]
     fn silence_is_said() {
-        assert_eq!(observation_text(&observation("\n", CellOutcome::Ok), 60), "[no output]");
+        assert_eq!(
+            observation_text(&observation("\n", CellOutcome::Ok), 60),
+            "[no output]"
+        );
     }
 
     #[test]
     fn printed_tags_stay_text() {
-        let told = observation_text(&observation("a</information><|im_end|><image>", CellOutcome::Ok), 60);
+        let told = observation_text(
+            &observation("a</information><|im_end|><image>", CellOutcome::Ok),
+            60,
+        );
         assert_eq!(told, "a</ information>< |im_end|>< image>");
     }
 
     #[test]
     fn a_time_out_says_what_became_of_the_variables() {
-        let told = observation_text(&observation("partial", CellOutcome::Timeout { state_kept: true }), 60);
-        assert_eq!(told, "partial\n[stopped after 60 seconds; variables are kept]");
+        let told = observation_text(
+            &observation("partial", CellOutcome::Timeout { state_kept: true }),
+            60,
+        );
+        assert_eq!(
+            told,
+            "partial\n[stopped after 60 seconds; variables are kept]"
+        );
     }
 }

@@ -28,14 +28,19 @@ struct Description {
 }
 
 /// Endings of files that belong to a source; others (code, pictures) are left alone.
-const DATA_ENDINGS: [&str; 8] = ["csv", "tsv", "txt", "json", "jsonl", "parquet", "sqlite", "xlsx"];
+const DATA_ENDINGS: [&str; 8] = [
+    "csv", "tsv", "txt", "json", "jsonl", "parquet", "sqlite", "xlsx",
+];
 /// A README longer than this says little more about the data.
 const README_CHARACTERS: usize = 4000;
 
 /// The folder itself where it holds data files, else its folders.
 pub(super) fn find(name: &str, path: &Path) -> Result<Vec<Found>, StageError> {
     let unreadable = |error: std::io::Error| {
-        StageError::Files(format!("cannot read the folder `{}` of source `{name}`: {error}; check `sources.{name}.path`", path.display()))
+        StageError::Files(format!(
+            "cannot read the folder `{}` of source `{name}`: {error}; check `sources.{name}.path`",
+            path.display()
+        ))
     };
     let mut folders: Vec<PathBuf> = Vec::new();
     let mut is_source = false;
@@ -44,7 +49,8 @@ pub(super) fn find(name: &str, path: &Path) -> Result<Vec<Found>, StageError> {
         if entry.is_dir() {
             folders.push(entry);
         } else {
-            is_source |= entry.file_name().is_some_and(|file| file == "source.toml") || entry.to_str().is_some_and(is_data);
+            is_source |= entry.file_name().is_some_and(|file| file == "source.toml")
+                || entry.to_str().is_some_and(is_data);
         }
     }
     if is_source {
@@ -53,32 +59,74 @@ pub(super) fn find(name: &str, path: &Path) -> Result<Vec<Found>, StageError> {
     folders.sort();
     folders.retain(|folder| !is_hidden(folder));
     if folders.is_empty() {
-        return Err(StageError::Files(format!("the folder `{}` of source `{name}` holds no data files and no folders", path.display())));
+        return Err(StageError::Files(format!(
+            "the folder `{}` of source `{name}` holds no data files and no folders",
+            path.display()
+        )));
     }
-    folders.iter().map(|folder| found(&format!("{name}/{}", folder.file_name().unwrap_or_default().to_string_lossy()), folder)).collect()
+    folders
+        .iter()
+        .map(|folder| {
+            found(
+                &format!(
+                    "{name}/{}",
+                    folder.file_name().unwrap_or_default().to_string_lossy()
+                ),
+                folder,
+            )
+        })
+        .collect()
 }
 
 fn found(slug: &str, folder: &Path) -> Result<Found, StageError> {
     let mut files = Vec::new();
     let mut newest = SystemTime::UNIX_EPOCH;
-    let walk = WalkDir::new(folder).sort_by_file_name().into_iter().filter_entry(|entry| entry.depth() == 0 || !is_hidden(entry.path()));
+    let walk = WalkDir::new(folder)
+        .sort_by_file_name()
+        .into_iter()
+        .filter_entry(|entry| entry.depth() == 0 || !is_hidden(entry.path()));
     for entry in walk {
-        let entry = entry.map_err(|error| StageError::Files(format!("cannot read `{}`: {error}", folder.display())))?;
-        let relative = entry.path().strip_prefix(folder).unwrap_or(entry.path()).to_string_lossy().replace('\\', "/");
+        let entry = entry.map_err(|error| {
+            StageError::Files(format!("cannot read `{}`: {error}", folder.display()))
+        })?;
+        let relative = entry
+            .path()
+            .strip_prefix(folder)
+            .unwrap_or(entry.path())
+            .to_string_lossy()
+            .replace('\\', "/");
         if entry.file_type().is_file() && is_data(&relative) {
-            if let Ok(modified) = entry.metadata().map_err(std::io::Error::from).and_then(|metadata| metadata.modified()) {
+            if let Ok(modified) = entry
+                .metadata()
+                .map_err(std::io::Error::from)
+                .and_then(|metadata| metadata.modified())
+            {
                 newest = newest.max(modified);
             }
             files.push((relative, Place::Path(entry.into_path())));
         }
     }
     let description = fs::read_to_string(folder.join("source.toml")).ok();
-    let readme = ["README.md", "README.txt", "README"].iter().find_map(|name| fs::read_to_string(folder.join(name)).ok());
-    Ok(assemble(slug, description.as_deref(), readme.as_deref(), files, super::date(newest)))
+    let readme = ["README.md", "README.txt", "README"]
+        .iter()
+        .find_map(|name| fs::read_to_string(folder.join(name)).ok());
+    Ok(assemble(
+        slug,
+        description.as_deref(),
+        readme.as_deref(),
+        files,
+        super::date(newest),
+    ))
 }
 
 /// A source of these files, described by a `source.toml` or else by a README.
-pub(super) fn assemble(slug: &str, description: Option<&str>, readme: Option<&str>, files: Vec<(String, Place)>, date: String) -> Found {
+pub(super) fn assemble(
+    slug: &str,
+    description: Option<&str>,
+    readme: Option<&str>,
+    files: Vec<(String, Place)>,
+    date: String,
+) -> Found {
     let mut source = bare(Origin::Folder, slug);
     let mut unusable = None;
     match toml::from_str::<Description>(description.unwrap_or_default()) {
@@ -86,22 +134,41 @@ pub(super) fn assemble(slug: &str, description: Option<&str>, readme: Option<&st
             if !said.title.is_empty() {
                 source.title = said.title;
             }
-            source.pages.description = if said.origin.is_empty() { said.description } else { format!("{}\n\n{}", said.description, said.origin) };
+            source.pages.description = if said.origin.is_empty() {
+                said.description
+            } else {
+                format!("{}\n\n{}", said.description, said.origin)
+            };
             source.pages.data = said.data;
             if !said.licence.is_empty() {
-                source.licence = Licence { name: said.licence, redistributable: said.redistributable };
+                source.licence = Licence {
+                    name: said.licence,
+                    redistributable: said.redistributable,
+                };
             }
             source.tags = said.tags;
             source.target = said.target;
-            source.fetched_at = if said.date.is_empty() { date } else { said.date };
+            source.fetched_at = if said.date.is_empty() {
+                date
+            } else {
+                said.date
+            };
         }
         Err(error) => {
             let problem = error.to_string().trim_end().to_owned();
-            unusable = Some(("bad_source_toml".to_owned(), format!("`source.toml` of `{slug}` does not read: {problem}")));
+            unusable = Some((
+                "bad_source_toml".to_owned(),
+                format!("`source.toml` of `{slug}` does not read: {problem}"),
+            ));
         }
     }
     if source.pages.description.is_empty() {
-        source.pages.description = readme.unwrap_or_default().trim().chars().take(README_CHARACTERS).collect();
+        source.pages.description = readme
+            .unwrap_or_default()
+            .trim()
+            .chars()
+            .take(README_CHARACTERS)
+            .collect();
     }
     let (mut kept, mut places): (Vec<DataFile>, Vec<Place>) = (Vec::new(), Vec::new());
     for (path, place) in files {
@@ -110,14 +177,27 @@ pub(super) fn assemble(slug: &str, description: Option<&str>, readme: Option<&st
                 kept.push(file);
                 places.push(place);
             }
-            Err(error) => unusable = unusable.or(Some(("unreadable_file".to_owned(), format!("cannot read `{path}` of `{slug}`: {error}")))),
+            Err(error) => {
+                unusable = unusable.or(Some((
+                    "unreadable_file".to_owned(),
+                    format!("cannot read `{path}` of `{slug}`: {error}"),
+                )))
+            }
         }
     }
     if kept.is_empty() && unusable.is_none() {
-        unusable = Some(("no_data_files".to_owned(), format!("`{slug}` holds no data files")));
+        unusable = Some((
+            "no_data_files".to_owned(),
+            format!("`{slug}` holds no data files"),
+        ));
     }
     source.files = kept;
-    Found { source, places, rejected: Vec::new(), unusable }
+    Found {
+        source,
+        places,
+        rejected: Vec::new(),
+        unusable,
+    }
 }
 
 fn hash(path: &str, place: &Place) -> std::io::Result<DataFile> {
@@ -126,16 +206,22 @@ fn hash(path: &str, place: &Place) -> std::io::Result<DataFile> {
         Place::Path(on_disk) => {
             let mut hasher = blake3::Hasher::new();
             let bytes = std::io::copy(&mut fs::File::open(on_disk)?, &mut hasher)?;
-            Ok(DataFile { path: path.to_owned(), bytes, blake3: Fingerprint::from_bytes(*hasher.finalize().as_bytes()) })
+            Ok(DataFile {
+                path: path.to_owned(),
+                bytes,
+                blake3: Fingerprint::from_bytes(*hasher.finalize().as_bytes()),
+            })
         }
     }
 }
 
 fn is_data(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
-    DATA_ENDINGS.contains(&tables::ending(path).as_str()) && !name.to_lowercase().starts_with("readme")
+    DATA_ENDINGS.contains(&tables::ending(path).as_str())
+        && !name.to_lowercase().starts_with("readme")
 }
 
 fn is_hidden(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'))
+    path.file_name()
+        .is_some_and(|name| name.to_string_lossy().starts_with('.'))
 }

@@ -50,10 +50,17 @@ impl Stage<Services> for Crawl {
             found.extend(match config {
                 SourceConfig::Bundled { only } => bundled::find(only)?,
                 SourceConfig::Folder { path } => folder::find(name, path)?,
-                SourceConfig::Suite { path, licence, redistributable } => suite::find(name, path, licence, *redistributable)?,
+                SourceConfig::Suite {
+                    path,
+                    licence,
+                    redistributable,
+                } => suite::find(name, path, licence, *redistributable)?,
             });
         }
-        cx.each(found.len(), found.into_iter().map(Ok), |found| async move { settle(cx, found) }).await
+        cx.each(found.len(), found.into_iter().map(Ok), |found| async move {
+            settle(cx, found)
+        })
+        .await
     }
 }
 
@@ -88,26 +95,48 @@ impl Item for Found {
 /// Puts the files into the data store.
 fn settle(cx: &Cx<'_>, found: Found) -> Result<Outcome<Source>, WorkError> {
     if let Some((reason, message)) = found.unusable {
-        return Ok(Outcome::Dropped { reason, message, record: Some(found.source) });
+        return Ok(Outcome::Dropped {
+            reason,
+            message,
+            record: Some(found.source),
+        });
     }
     for (file, place) in found.source.files.iter().zip(&found.places) {
         let stored = match place {
-            Place::Path(path) => cx.blobs.put_file(path).map(|(hash, _)| hash).map_err(|error| read_error(path.display(), &error))?,
+            Place::Path(path) => cx
+                .blobs
+                .put_file(path)
+                .map(|(hash, _)| hash)
+                .map_err(|error| read_error(path.display(), &error))?,
             Place::Bytes(bytes) => cx.blobs.put(bytes).map_err(StageError::from)?,
         };
         if stored != file.blake3 {
-            let message = format!("`{}` changed while it was read; run again when nobody writes to it", file.path);
+            let message = format!(
+                "`{}` changed while it was read; run again when nobody writes to it",
+                file.path
+            );
             return Err(RecordError::spurious(FailureKind::Data, "file_changed", message).into());
         }
     }
-    Ok(Outcome::Kept { records: vec![found.source], rejected: found.rejected })
+    Ok(Outcome::Kept {
+        records: vec![found.source],
+        rejected: found.rejected,
+    })
 }
 
 fn read_error(path: impl std::fmt::Display, error: &std::io::Error) -> WorkError {
     if error.kind() == std::io::ErrorKind::StorageFull {
-        return StageError::Files(format!("no space left in the data store for `{path}`; free some space and run again")).into();
+        return StageError::Files(format!(
+            "no space left in the data store for `{path}`; free some space and run again"
+        ))
+        .into();
     }
-    RecordError::spurious(FailureKind::Data, "unreadable_file", format!("cannot copy `{path}`: {error}")).into()
+    RecordError::spurious(
+        FailureKind::Data,
+        "unreadable_file",
+        format!("cannot copy `{path}`: {error}"),
+    )
+    .into()
 }
 
 /// A source with nothing but its name.
@@ -123,7 +152,10 @@ pub(crate) fn bare(origin: synth_core::Origin, slug: &str) -> Source {
         deadline: None,
         accepts_submissions: None,
         team_count: None,
-        licence: synth_core::Licence { name: "unknown".to_owned(), redistributable: false },
+        licence: synth_core::Licence {
+            name: "unknown".to_owned(),
+            redistributable: false,
+        },
         tags: Vec::new(),
         files: Vec::new(),
         target: None,
@@ -134,11 +166,20 @@ pub(crate) fn bare(origin: synth_core::Origin, slug: &str) -> Source {
 
 /// A file of a source, from its bytes.
 pub(crate) fn data_file(path: &str, bytes: &[u8]) -> DataFile {
-    DataFile { path: path.to_owned(), bytes: bytes.len() as u64, blake3: Fingerprint::of_bytes(bytes) }
+    DataFile {
+        path: path.to_owned(),
+        bytes: bytes.len() as u64,
+        blake3: Fingerprint::of_bytes(bytes),
+    }
 }
 
 /// A point in time as an ISO 8601 date.
 pub(crate) fn date(time: std::time::SystemTime) -> String {
-    let seconds = time.duration_since(std::time::SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    jiff::Timestamp::from_second(seconds as i64).map_or_else(|_| String::new(), |timestamp| timestamp.strftime("%Y-%m-%d").to_string())
+    let seconds = time
+        .duration_since(std::time::SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
+    jiff::Timestamp::from_second(seconds as i64).map_or_else(
+        |_| String::new(),
+        |timestamp| timestamp.strftime("%Y-%m-%d").to_string(),
+    )
 }

@@ -39,12 +39,22 @@ struct Entry {
 type Files = BTreeMap<String, Place>;
 
 /// A source for each set of tables.
-pub(super) fn find(name: &str, path: &Path, licence: &str, redistributable: bool) -> Result<Vec<Found>, StageError> {
+pub(super) fn find(
+    name: &str,
+    path: &Path,
+    licence: &str,
+    redistributable: bool,
+) -> Result<Vec<Found>, StageError> {
     let (files, date) = files(name, path)?;
     let mut groups: BTreeMap<Vec<String>, Group> = BTreeMap::new();
     let mut tasks = 0;
-    for listing in files.keys().filter(|path| path.ends_with(".json") || path.ends_with(".jsonl")) {
-        let Some(entries) = entries(listing, &bytes(&files[listing])?) else { continue };
+    for listing in files
+        .keys()
+        .filter(|path| path.ends_with(".json") || path.ends_with(".jsonl"))
+    {
+        let Some(entries) = entries(listing, &bytes(&files[listing])?) else {
+            continue;
+        };
         let folder = listing.rsplit_once('/').map_or("", |(folder, _)| folder);
         for (place, entry) in entries.into_iter().enumerate() {
             tasks += 1;
@@ -55,7 +65,15 @@ pub(super) fn find(name: &str, path: &Path, licence: &str, redistributable: bool
                 }
                 Err(message) => {
                     let id = format!("{name}/#{place}");
-                    groups.entry(Vec::new()).or_default().rejected.push(Rejected { id, reason: "malformed_task".to_owned(), message });
+                    groups
+                        .entry(Vec::new())
+                        .or_default()
+                        .rejected
+                        .push(Rejected {
+                            id,
+                            reason: "malformed_task".to_owned(),
+                            message,
+                        });
                 }
             }
         }
@@ -66,8 +84,14 @@ pub(super) fn find(name: &str, path: &Path, licence: &str, redistributable: bool
             path.display()
         )));
     }
-    let licence = Licence { name: licence.to_owned(), redistributable };
-    groups.into_iter().map(|(data, group)| group.into_found(name, &data, &files, &licence, &date)).collect()
+    let licence = Licence {
+        name: licence.to_owned(),
+        redistributable,
+    };
+    groups
+        .into_iter()
+        .map(|(data, group)| group.into_found(name, &data, &files, &licence, &date))
+        .collect()
 }
 
 /// The questions about one set of tables.
@@ -79,81 +103,168 @@ struct Group {
 
 impl Group {
     fn add(&mut self, suite: &str, place: usize, entry: Entry) {
-        let text = |key: &str| entry.metadata.get(key).and_then(Value::as_str).unwrap_or_default().trim().to_owned();
-        let original_id = match entry.metadata.get("original_id").or_else(|| entry.metadata.get("task_id")) {
+        let text = |key: &str| {
+            entry
+                .metadata
+                .get(key)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .trim()
+                .to_owned()
+        };
+        let original_id = match entry
+            .metadata
+            .get("original_id")
+            .or_else(|| entry.metadata.get("task_id"))
+        {
             Some(Value::String(id)) => id.clone(),
             Some(Value::Number(id)) => id.to_string(),
             _ => format!("#{place}"),
         };
         let mut reject = |reason: &str, message: String| {
-            self.rejected.push(Rejected { id: format!("{suite}/{original_id}"), reason: reason.to_owned(), message });
+            self.rejected.push(Rejected {
+                id: format!("{suite}/{original_id}"),
+                reason: reason.to_owned(),
+                message,
+            });
         };
         if entry.question.trim().is_empty() {
             return reject("no_question", "the task has no question".to_owned());
         }
         let answer = match answer_pairs(&entry.answer) {
-            Ok(answer) if answer.is_empty() => return reject("no_answer", "the suite gives no answer, so nothing could be verified".to_owned()),
+            Ok(answer) if answer.is_empty() => {
+                return reject(
+                    "no_answer",
+                    "the suite gives no answer, so nothing could be verified".to_owned(),
+                );
+            }
             Ok(answer) => answer,
             Err(problem) => return reject("unreadable_answer", problem),
         };
         let format = text("format");
-        let keywords = entry.metadata.get("keywords").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let keywords = entry
+            .metadata
+            .get("keywords")
+            .and_then(Value::as_array)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         self.questions.push(SuiteQuestion {
             original_id,
             question: entry.question.trim().to_owned(),
             // "No context is necessary" is the suite's way to say that there is none.
-            context: if entry.context.starts_with("No context") { String::new() } else { entry.context.trim().to_owned() },
+            context: if entry.context.starts_with("No context") {
+                String::new()
+            } else {
+                entry.context.trim().to_owned()
+            },
             constraints: text("constraints"),
-            format: if format.is_empty() { entry.answer_guideline.trim().to_owned() } else { format },
+            format: if format.is_empty() {
+                entry.answer_guideline.trim().to_owned()
+            } else {
+                format
+            },
             answer,
-            keywords: keywords.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+            keywords: keywords
+                .iter()
+                .filter_map(Value::as_str)
+                .map(str::to_owned)
+                .collect(),
             level: Some(text("level")).filter(|level| !level.is_empty()),
         });
     }
 
-    fn into_found(self, suite: &str, data: &[String], files: &Files, licence: &Licence, date: &str) -> Result<Found, StageError> {
-        let names: Vec<&str> = data.iter().map(|path| path.rsplit('/').next().unwrap_or(path)).collect();
-        let stem = names.iter().map(|name| name.rsplit_once('.').map_or(*name, |(stem, _)| stem)).collect::<Vec<_>>().join("+");
+    fn into_found(
+        self,
+        suite: &str,
+        data: &[String],
+        files: &Files,
+        licence: &Licence,
+        date: &str,
+    ) -> Result<Found, StageError> {
+        let names: Vec<&str> = data
+            .iter()
+            .map(|path| path.rsplit('/').next().unwrap_or(path))
+            .collect();
+        let stem = names
+            .iter()
+            .map(|name| name.rsplit_once('.').map_or(*name, |(stem, _)| stem))
+            .collect::<Vec<_>>()
+            .join("+");
         let mut source = bare(Origin::Suite, &format!("{suite}/{stem}"));
         source.title = names.join(", ");
         source.licence = licence.clone();
         date.clone_into(&mut source.fetched_at);
         source.questions = self.questions;
-        let missing: Vec<&str> = data.iter().filter(|path| !files.contains_key(*path)).map(String::as_str).collect();
+        let missing: Vec<&str> = data
+            .iter()
+            .filter(|path| !files.contains_key(*path))
+            .map(String::as_str)
+            .collect();
         if !missing.is_empty() || data.is_empty() {
-            let message = if data.is_empty() { "tasks name no data files".to_owned() } else { format!("data files are not in the suite: {}", missing.join(", ")) };
-            let message = format!("{message}; {} questions go with them", source.questions.len() + self.rejected.len());
-            return Ok(Found { source, places: Vec::new(), rejected: Vec::new(), unusable: Some(("missing_data_file".to_owned(), message)) });
+            let message = if data.is_empty() {
+                "tasks name no data files".to_owned()
+            } else {
+                format!("data files are not in the suite: {}", missing.join(", "))
+            };
+            let message = format!(
+                "{message}; {} questions go with them",
+                source.questions.len() + self.rejected.len()
+            );
+            return Ok(Found {
+                source,
+                places: Vec::new(),
+                rejected: Vec::new(),
+                unusable: Some(("missing_data_file".to_owned(), message)),
+            });
         }
         let mut places = Vec::new();
         for (path, name) in data.iter().zip(&names) {
             let bytes = bytes(&files[path])?;
             // Two tables of one name from different folders keep their folders.
-            let shown = if names.iter().filter(|other| *other == name).count() > 1 { path.as_str() } else { name };
+            let shown = if names.iter().filter(|other| *other == name).count() > 1 {
+                path.as_str()
+            } else {
+                name
+            };
             source.files.push(data_file(shown, &bytes));
             places.push(Place::Bytes(bytes));
         }
-        Ok(Found { source, places, rejected: self.rejected, unusable: None })
+        Ok(Found {
+            source,
+            places,
+            rejected: self.rejected,
+            unusable: None,
+        })
     }
 }
 
 /// Paths in a suite begin with `/`, meaning the folder of the JSON file.
 fn join(folder: &str, path: &str) -> String {
     let path = path.trim_start_matches('/');
-    if folder.is_empty() { path.to_owned() } else { format!("{folder}/{path}") }
+    if folder.is_empty() {
+        path.to_owned()
+    } else {
+        format!("{folder}/{path}")
+    }
 }
 
 /// The tasks in a JSON file: a list, or one on each line. `None` where it holds something else.
 fn entries(path: &str, bytes: &[u8]) -> Option<Vec<Result<Entry, String>>> {
     let values: Vec<Value> = if path.ends_with(".jsonl") {
-        bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).map(serde_json::from_slice).collect::<Result<_, _>>().ok()?
+        bytes
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.trim_ascii().is_empty())
+            .map(serde_json::from_slice)
+            .collect::<Result<_, _>>()
+            .ok()?
     } else {
         serde_json::from_slice(bytes).ok()?
     };
     let is_task = |value: &Value| value.get("question").is_some() && value.get("data").is_some();
     values.iter().any(is_task).then(|| {
         let entry = |(place, value)| {
-            serde_json::from_value(value).map_err(|error| format!("task {place} of `{path}` does not read: {error}"))
+            serde_json::from_value(value)
+                .map_err(|error| format!("task {place} of `{path}` does not read: {error}"))
         };
         values.into_iter().enumerate().map(entry).collect()
     })
@@ -164,20 +275,27 @@ fn answer_pairs(answer: &Value) -> Result<Vec<(String, String)>, String> {
     match answer {
         Value::Null => Ok(Vec::new()),
         Value::String(text) if text.trim().is_empty() => Ok(Vec::new()),
-        Value::String(text) => python_pairs(text).ok_or_else(|| format!("the answer is not a list of [name, value] pairs: {text}")),
+        Value::String(text) => python_pairs(text)
+            .ok_or_else(|| format!("the answer is not a list of [name, value] pairs: {text}")),
         Value::Array(pairs) => pairs
             .iter()
             .map(|pair| match pair.as_array().map(Vec::as_slice) {
                 Some([name, value]) => Ok((plain(name), plain(value))),
-                _ => Err(format!("the answer is not a list of [name, value] pairs: {answer}")),
+                _ => Err(format!(
+                    "the answer is not a list of [name, value] pairs: {answer}"
+                )),
             })
             .collect(),
-        other => Err(format!("the answer is not a list of [name, value] pairs: {other}")),
+        other => Err(format!(
+            "the answer is not a list of [name, value] pairs: {other}"
+        )),
     }
 }
 
 fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// Reads `[['name', 'value'], …]` as Python prints it: strings in either quotes, with backslash escapes.
@@ -207,13 +325,21 @@ fn python_pairs(text: &str) -> Option<Vec<(String, String)>> {
     if depth != 0 || strings.len() % 2 != 0 {
         return None;
     }
-    Some(strings.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect())
+    Some(
+        strings
+            .chunks_exact(2)
+            .map(|pair| (pair[0].clone(), pair[1].clone()))
+            .collect(),
+    )
 }
 
 /// All files of the suite, and the date of the newest.
 fn files(name: &str, path: &Path) -> Result<(Files, String), StageError> {
     let unreadable = |error: &dyn std::fmt::Display| {
-        StageError::Files(format!("cannot read the suite `{name}` at `{}`: {error}; check `sources.{name}.path`", path.display()))
+        StageError::Files(format!(
+            "cannot read the suite `{name}` at `{}`: {error}; check `sources.{name}.path`",
+            path.display()
+        ))
     };
     let mut files = Files::new();
     let mut newest = std::time::SystemTime::UNIX_EPOCH;
@@ -223,7 +349,12 @@ fn files(name: &str, path: &Path) -> Result<(Files, String), StageError> {
             if entry.file_type().is_file() {
                 let metadata = entry.metadata().map_err(|error| unreadable(&error))?;
                 newest = newest.max(metadata.modified().unwrap_or(newest));
-                let relative = entry.path().strip_prefix(path).unwrap_or(entry.path()).to_string_lossy().replace('\\', "/");
+                let relative = entry
+                    .path()
+                    .strip_prefix(path)
+                    .unwrap_or(entry.path())
+                    .to_string_lossy()
+                    .replace('\\', "/");
                 files.insert(relative, Place::Path(entry.into_path()));
             }
         }
@@ -236,12 +367,22 @@ fn files(name: &str, path: &Path) -> Result<(Files, String), StageError> {
             if !entry.header().entry_type().is_file() {
                 continue;
             }
-            let modified = std::time::Duration::from_secs(entry.header().mtime().unwrap_or_default());
+            let modified =
+                std::time::Duration::from_secs(entry.header().mtime().unwrap_or_default());
             newest = newest.max(std::time::SystemTime::UNIX_EPOCH + modified);
-            let relative = entry.path().map_err(|error| unreadable(&error))?.to_string_lossy().replace('\\', "/");
+            let relative = entry
+                .path()
+                .map_err(|error| unreadable(&error))?
+                .to_string_lossy()
+                .replace('\\', "/");
             let mut bytes = Vec::new();
-            entry.read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
-            files.insert(relative.trim_start_matches("./").to_owned(), Place::Bytes(bytes));
+            entry
+                .read_to_end(&mut bytes)
+                .map_err(|error| unreadable(&error))?;
+            files.insert(
+                relative.trim_start_matches("./").to_owned(),
+                Place::Bytes(bytes),
+            );
         }
     }
     Ok((files, super::date(newest)))
@@ -250,7 +391,9 @@ fn files(name: &str, path: &Path) -> Result<(Files, String), StageError> {
 fn bytes(place: &Place) -> Result<Vec<u8>, StageError> {
     match place {
         Place::Bytes(bytes) => Ok(bytes.clone()),
-        Place::Path(path) => fs::read(path).map_err(|error| StageError::Files(format!("cannot read `{}`: {error}", path.display()))),
+        Place::Path(path) => fs::read(path).map_err(|error| {
+            StageError::Files(format!("cannot read `{}`: {error}", path.display()))
+        }),
     }
 }
 
@@ -260,9 +403,18 @@ mod tests {
 
     #[test]
     fn answers_come_as_python_text_or_as_json() {
-        let pairs = vec![("mean".to_owned(), "34.65".to_owned()), ("who's".to_owned(), "a, [b]".to_owned())];
-        assert_eq!(python_pairs("[['mean', '34.65'], [\"who's\", 'a, [b]']]"), Some(pairs));
-        assert_eq!(answer_pairs(&serde_json::json!([["n", 3]])), Ok(vec![("n".to_owned(), "3".to_owned())]));
+        let pairs = vec![
+            ("mean".to_owned(), "34.65".to_owned()),
+            ("who's".to_owned(), "a, [b]".to_owned()),
+        ];
+        assert_eq!(
+            python_pairs("[['mean', '34.65'], [\"who's\", 'a, [b]']]"),
+            Some(pairs)
+        );
+        assert_eq!(
+            answer_pairs(&serde_json::json!([["n", 3]])),
+            Ok(vec![("n".to_owned(), "3".to_owned())])
+        );
     }
 
     #[test]

@@ -91,8 +91,16 @@ impl Candidate {
     /// Why this is no row, if it is none.
     fn refusal(&self, held_out: &HashSet<Fingerprint>) -> Option<(String, String)> {
         let task = &self.target().task;
-        if task.split == Split::Train && task.files.iter().any(|file| held_out.contains(&file.blake3)) {
-            return Some(("data_held_out".to_owned(), "the same file belongs to a held-out source".to_owned()));
+        if task.split == Split::Train
+            && task
+                .files
+                .iter()
+                .any(|file| held_out.contains(&file.blake3))
+        {
+            return Some((
+                "data_held_out".to_owned(),
+                "the same file belongs to a held-out source".to_owned(),
+            ));
         }
         let broken = match self {
             Self::Sft(sft) => sft.row().check(),
@@ -101,12 +109,17 @@ impl Candidate {
                     return Some((duplicate.clone(), "another query asks the same".to_owned()));
                 }
                 if rl.target.query.is_some() && rl.attempts.solved == 0 {
-                    return Some(("never_solved".to_owned(), "no independent attempt reached the reference answer".to_owned()));
+                    return Some((
+                        "never_solved".to_owned(),
+                        "no independent attempt reached the reference answer".to_owned(),
+                    ));
                 }
                 rl.row(0).check()
             }
         };
-        broken.err().map(|error| (error.rule.as_str().to_owned(), error.to_string()))
+        broken
+            .err()
+            .map(|error| (error.rule.as_str().to_owned(), error.to_string()))
     }
 }
 
@@ -127,7 +140,14 @@ impl Stage<Services> for Emit {
     }
 
     fn reads(&self) -> &'static [&'static str] {
-        &["filter", "prepare", "queries", "trajectories", "judge", "select"]
+        &[
+            "filter",
+            "prepare",
+            "queries",
+            "trajectories",
+            "judge",
+            "select",
+        ]
     }
 
     fn makes(&self) -> &'static str {
@@ -159,7 +179,11 @@ impl Stage<Services> for Emit {
                 async move {
                     Ok(match refusal {
                         Some((reason, message)) => Outcome::dropped(reason, message),
-                        None => Outcome::kept(EmittedRow { id: candidate.id(), config: candidate.config().to_owned(), split: candidate.target().task.split }),
+                        None => Outcome::kept(EmittedRow {
+                            id: candidate.id(),
+                            config: candidate.config().to_owned(),
+                            split: candidate.target().task.split,
+                        }),
                     })
                 }
             })
@@ -187,8 +211,14 @@ impl<'a> Sources<'a> {
         let mut attempts: HashMap<String, rows::Attempts> = HashMap::new();
         for trajectory in cx.records::<Trajectory>("trajectories")?.1 {
             let trajectory = trajectory?;
-            let target = trajectory.query_id.as_ref().map_or(trajectory.task_id.as_str(), synth_core::QueryId::as_str);
-            attempts.entry(target.to_owned()).or_default().add(&trajectory);
+            let target = trajectory
+                .query_id
+                .as_ref()
+                .map_or(trajectory.task_id.as_str(), synth_core::QueryId::as_str);
+            attempts
+                .entry(target.to_owned())
+                .or_default()
+                .add(&trajectory);
         }
         let mut held_out = HashSet::new();
         for task in cx.records::<synth_core::Task>("prepare")?.1 {
@@ -209,24 +239,46 @@ impl<'a> Sources<'a> {
     }
 
     /// All rows to be, conversations first, each in the order of its stage.
-    fn candidates(&self) -> Result<impl Iterator<Item = Result<Candidate, StageError>> + '_, StageError> {
-        let sft = self.cx.records::<Selection>("select")?.1.map(|selection| self.sft(&selection?));
+    fn candidates(
+        &self,
+    ) -> Result<impl Iterator<Item = Result<Candidate, StageError>> + '_, StageError> {
+        let sft = self
+            .cx
+            .records::<Selection>("select")?
+            .1
+            .map(|selection| self.sft(&selection?));
         let rl = target::all(self.cx)?.0.map(|target| Ok(self.rl(target?)));
         Ok(sft.chain(rl))
     }
 
     fn sft(&self, selection: &Selection) -> Result<Candidate, StageError> {
         let trajectory: Trajectory = self.trajectories.get(selection.trajectory_id.as_str())?;
-        let judgement: Judgement = self.judgements.get(&synth_pipeline::judgement_id(&trajectory.id))?;
+        let judgement: Judgement = self
+            .judgements
+            .get(&synth_pipeline::judgement_id(&trajectory.id))?;
         let target = self.targets.of(&trajectory)?;
         let attempts = self.attempts(target.id());
-        Ok(Candidate::Sft(Box::new(rows::Sft { trajectory, judgement, target, attempts })))
+        Ok(Candidate::Sft(Box::new(rows::Sft {
+            trajectory,
+            judgement,
+            target,
+            attempts,
+        })))
     }
 
     fn rl(&self, target: Target) -> Candidate {
         let attempts = self.attempts(target.id());
-        let duplicate = self.duplicates.get(target.id()).map(|duplicate| duplicate.reason.to_owned());
-        Candidate::Rl(Box::new(rows::Rl { truth: rows::truth(self.cx.blobs, &target), scaffold_prompt: rows::system_prompt(&target), duplicate, target, attempts }))
+        let duplicate = self
+            .duplicates
+            .get(target.id())
+            .map(|duplicate| duplicate.reason.to_owned());
+        Candidate::Rl(Box::new(rows::Rl {
+            truth: rows::truth(self.cx.blobs, &target),
+            scaffold_prompt: rows::system_prompt(&target),
+            duplicate,
+            target,
+            attempts,
+        }))
     }
 
     fn attempts(&self, target: &str) -> rows::Attempts {
@@ -238,15 +290,26 @@ impl<'a> Sources<'a> {
 fn write(cx: &Cx<'_>, sources: &Sources<'_>) -> Result<(), StageError> {
     let folder = cx.run.folder.join("dataset");
     let listing = cx.listing("emit")?;
-    let keys: Vec<&[u8]> = listing.keys.iter().map(|key| key.as_bytes().as_slice()).collect();
-    let view = Fingerprint::of(&(env!("CARGO_PKG_VERSION"), keys, card::fingerprint(cx))).to_string();
+    let keys: Vec<&[u8]> = listing
+        .keys
+        .iter()
+        .map(|key| key.as_bytes().as_slice())
+        .collect();
+    let view =
+        Fingerprint::of(&(env!("CARGO_PKG_VERSION"), keys, card::fingerprint(cx))).to_string();
     if let Some(summary) = DatasetSummary::read(&folder)
         && summary.view == view
-        && summary.files.iter().all(|file| fs::metadata(folder.join(&file.path)).is_ok_and(|found| found.len() == file.bytes))
+        && summary.files.iter().all(|file| {
+            fs::metadata(folder.join(&file.path)).is_ok_and(|found| found.len() == file.bytes)
+        })
     {
         return Ok(());
     }
-    let kept: HashSet<String> = cx.records::<EmittedRow>("emit")?.1.map(|row| row.map(|row| row.id)).collect::<Result<_, _>>()?;
+    let kept: HashSet<String> = cx
+        .records::<EmittedRow>("emit")?
+        .1
+        .map(|row| row.map(|row| row.id))
+        .collect::<Result<_, _>>()?;
     let fresh = cx.run.folder.join("dataset.new");
     synth_pipeline::run::remove_folder(&fresh)?;
     fs::create_dir_all(&fresh)?;
@@ -260,9 +323,14 @@ fn write(cx: &Cx<'_>, sources: &Sources<'_>) -> Result<(), StageError> {
             continue;
         }
         let task = &candidate.target().task;
-        let split = *splits_of.entry(task.source_id.to_string()).or_insert(task.split);
+        let split = *splits_of
+            .entry(task.source_id.to_string())
+            .or_insert(task.split);
         if split != task.split {
-            return Err(StageError::Files(format!("source `{}` stands in both splits; nothing was written", task.slug)));
+            return Err(StageError::Files(format!(
+                "source `{}` stands in both splits; nothing was written",
+                task.slug
+            )));
         }
         statistics.add(&candidate);
         writers.push(&candidate)?;
@@ -271,8 +339,15 @@ fn write(cx: &Cx<'_>, sources: &Sources<'_>) -> Result<(), StageError> {
     let card = card::card(cx, &statistics, &files)?;
     fs::write(fresh.join("README.md"), synth_dataset::render_card(&card))?;
     synth_dataset::write_dataset_info(&fresh)?;
-    let summary = DatasetSummary { view, rows: statistics.rows.clone(), files };
-    fs::write(fresh.join("statistics.json"), serde_json::to_vec_pretty(&summary).map_err(std::io::Error::from)?)?;
+    let summary = DatasetSummary {
+        view,
+        rows: statistics.rows.clone(),
+        files,
+    };
+    fs::write(
+        fresh.join("statistics.json"),
+        serde_json::to_vec_pretty(&summary).map_err(std::io::Error::from)?,
+    )?;
 
     let old = cx.run.folder.join("dataset.old");
     synth_pipeline::run::remove_folder(&old)?;
@@ -296,8 +371,17 @@ impl Writers {
         let (options, timings) = (&cx.config.emit, cx.config.run.timings);
         let splits = [Split::Train, Split::Eval];
         Self {
-            sft: splits.map(|split| (split, DatasetWriter::create(folder, "sft", split, options).with_timings(timings))).into(),
-            rl: splits.map(|split| (split, DatasetWriter::create(folder, "rl", split, options))).into(),
+            sft: splits
+                .map(|split| {
+                    (
+                        split,
+                        DatasetWriter::create(folder, "sft", split, options).with_timings(timings),
+                    )
+                })
+                .into(),
+            rl: splits
+                .map(|split| (split, DatasetWriter::create(folder, "rl", split, options)))
+                .into(),
             rl_rows: BTreeMap::new(),
         }
     }
@@ -305,11 +389,16 @@ impl Writers {
     fn push(&mut self, candidate: &Candidate) -> Result<(), StageError> {
         let split = candidate.target().task.split;
         match candidate {
-            Candidate::Sft(sft) => self.sft.get_mut(&split).map(|writer| writer.push(sft.row())),
+            Candidate::Sft(sft) => self
+                .sft
+                .get_mut(&split)
+                .map(|writer| writer.push(sft.row())),
             Candidate::Rl(rl) => {
                 let index = self.rl_rows.entry(split).or_default();
                 *index += 1;
-                self.rl.get_mut(&split).map(|writer| writer.push(rl.row(*index - 1)))
+                self.rl
+                    .get_mut(&split)
+                    .map(|writer| writer.push(rl.row(*index - 1)))
             }
         }
         .unwrap_or(Ok(()))
@@ -331,14 +420,25 @@ impl Writers {
 /// Files with their path from the dataset's folder.
 fn located(config: &str, split: Split, files: Vec<WrittenFile>) -> Vec<WrittenFile> {
     let prefix = format!("data/{config}/{}/", split.as_str());
-    let locate = |file: WrittenFile| if file.path.starts_with("data/") { file } else { WrittenFile { path: format!("{prefix}{}", file.path), ..file } };
+    let locate = |file: WrittenFile| {
+        if file.path.starts_with("data/") {
+            file
+        } else {
+            WrittenFile {
+                path: format!("{prefix}{}", file.path),
+                ..file
+            }
+        }
+    };
     files.into_iter().map(locate).collect()
 }
 
 fn write_error(error: WriteError) -> StageError {
     match error {
         WriteError::Io { path, source } => {
-            let StageError::Files(message) = StageError::from(source) else { unreachable!("an I/O error is one of files") };
+            let StageError::Files(message) = StageError::from(source) else {
+                unreachable!("an I/O error is one of files")
+            };
             StageError::Files(format!("cannot write `{}`: {message}", path.display()))
         }
         WriteError::Row(error) => StageError::Files(error.to_string()),

@@ -45,26 +45,49 @@ pub(super) struct Sft {
 
 impl Sft {
     pub(super) fn row(&self) -> SftRow {
-        let Self { trajectory, judgement, target, attempts } = self;
+        let Self {
+            trajectory,
+            judgement,
+            target,
+            attempts,
+        } = self;
         let messages = messages(trajectory, target);
         let tokens = |of: &dyn Fn(&str) -> bool| -> i64 {
-            messages.iter().filter(|(role, _)| of(role)).map(|(_, content)| approximate_tokens(content)).sum()
+            messages
+                .iter()
+                .filter(|(role, _)| of(role))
+                .map(|(_, content)| approximate_tokens(content))
+                .sum()
         };
-        let wall_ms: u64 = trajectory.turns.iter().filter_map(|turn| turn.observation.as_ref()).map(|observation| observation.duration_ms).sum();
+        let wall_ms: u64 = trajectory
+            .turns
+            .iter()
+            .filter_map(|turn| turn.observation.as_ref())
+            .map(|observation| observation.duration_ms)
+            .sum();
         let generation = Generation {
             model: trajectory.model.clone(),
             sampling_params: text(&trajectory.sampling),
             judge_scores: judgement
                 .criteria
                 .iter()
-                .map(|(criterion, grade)| (judgement.model.clone(), criterion.as_str().to_owned(), grade.score))
+                .map(|(criterion, grade)| {
+                    (
+                        judgement.model.clone(),
+                        criterion.as_str().to_owned(),
+                        grade.score,
+                    )
+                })
                 .collect(),
             reward: trajectory.score.reward,
             pass_rate: attempts.pass_rate(),
             num_samples: attempts.made,
             metric: Some(metric(target).to_owned()),
             metric_value: Some(trajectory.score.reward),
-            num_turns: messages.iter().filter(|(role, _)| role == "assistant").count() as i64,
+            num_turns: messages
+                .iter()
+                .filter(|(role, _)| role == "assistant")
+                .count() as i64,
             tokenizer: Some(TOKENIZER.to_owned()),
             num_tokens: Some(tokens(&|_| true)),
             num_trainable_tokens: Some(tokens(&|role| role == "assistant")),
@@ -108,9 +131,18 @@ pub(super) struct Rl {
 
 impl Rl {
     pub(super) fn row(&self, index: i64) -> RlRow {
-        let Self { target, attempts, truth, scaffold_prompt, .. } = self;
+        let Self {
+            target,
+            attempts,
+            truth,
+            scaffold_prompt,
+            ..
+        } = self;
         let task = &target.task;
-        let prompt = vec![("system".to_owned(), scaffold_prompt.clone()), ("user".to_owned(), target.request())];
+        let prompt = vec![
+            ("system".to_owned(), scaffold_prompt.clone()),
+            ("user".to_owned(), target.request()),
+        ];
         RlRow {
             id: format!("rl_{}", target.id()),
             data_source: format!("synth/{}", task.kind.as_str()),
@@ -179,7 +211,10 @@ fn messages(trajectory: &Trajectory, target: &Target) -> Vec<Message> {
         Role::System if of_tools => ("system".to_owned(), system_prompt(target)),
         Role::System => ("system".to_owned(), turn.content.clone()),
         Role::User => ("user".to_owned(), turn.content.clone()),
-        Role::Observation if of_tools => ("user".to_owned(), Scaffold(ScaffoldKind::Tags).wrap(&turn.content)),
+        Role::Observation if of_tools => (
+            "user".to_owned(),
+            Scaffold(ScaffoldKind::Tags).wrap(&turn.content),
+        ),
         Role::Observation => ("user".to_owned(), turn.content.clone()),
         Role::Assistant if of_tools => ("assistant".to_owned(), with_tags(turn)),
         Role::Assistant => ("assistant".to_owned(), turn.content.clone()),
@@ -191,7 +226,9 @@ fn with_tags(turn: &Turn) -> String {
     let thoughts = turn.content.trim();
     match (&turn.code, thoughts.is_empty()) {
         (Some(code), true) => format!("<code>\n{code}\n</code>"),
-        (Some(code), false) => format!("<reasoning>\n{thoughts}\n</reasoning>\n<code>\n{code}\n</code>"),
+        (Some(code), false) => {
+            format!("<reasoning>\n{thoughts}\n</reasoning>\n<code>\n{code}\n</code>")
+        }
         (None, _) => thoughts.to_owned(),
     }
 }
@@ -217,11 +254,17 @@ fn metric(target: &Target) -> &'static str {
 }
 
 fn keywords(target: &Target) -> &[String] {
-    target.query.as_ref().map_or(&target.task.keywords, |query| &query.keywords)
+    target
+        .query
+        .as_ref()
+        .map_or(&target.task.keywords, |query| &query.keywords)
 }
 
 fn level(target: &Target) -> Option<&str> {
-    target.query.as_ref().map_or(target.task.level.as_deref(), |query| query.level.as_deref())
+    target
+        .query
+        .as_ref()
+        .map_or(target.task.level.as_deref(), |query| query.level.as_deref())
 }
 
 fn approximate_tokens(text: &str) -> i64 {

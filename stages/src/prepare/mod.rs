@@ -7,7 +7,10 @@ mod split;
 use async_trait::async_trait;
 use serde::Serialize;
 use synth_core::config::Config;
-use synth_core::{DataFile, KeyedValue, Limits, Metric, Split, Target, TargetKind, Task, TaskId, TaskKind, Verifier};
+use synth_core::{
+    DataFile, KeyedValue, Limits, Metric, Split, Target, TargetKind, Task, TaskId, TaskKind,
+    Verifier,
+};
 use synth_pipeline::{Item, Outcome, Rejected, Stage, StageError, Summary, WorkError};
 
 use crate::filter::FilteredSource;
@@ -23,7 +26,11 @@ pub const SUBMISSION: &str = "submission.csv";
 /// Numbers in suite answers may differ by this much, as in DAEval.
 const ABS_TOLERANCE: f64 = 1e-6;
 /// Predictions from here on count as a success: DARE-bench's thresholds for rejection sampling (0.8, 0.7, 0.3).
-const SUCCESS: [(TaskKind, f64); 3] = [(TaskKind::ClassMm, 0.8), (TaskKind::RegMm, 0.7), (TaskKind::TsCf, 0.3)];
+const SUCCESS: [(TaskKind, f64); 3] = [
+    (TaskKind::ClassMm, 0.8),
+    (TaskKind::RegMm, 0.7),
+    (TaskKind::TsCf, 0.3),
+];
 
 #[derive(Serialize)]
 struct Prepared {
@@ -61,7 +68,12 @@ impl Stage<Services> for Prepare {
 
     // `prepare.eval_share` is not among them: a source keeps the side that it was given.
     fn config_keys(&self) -> &'static [&'static str] {
-        &["prepare.test_share", "prepare.min_test_rows", "prepare.limits", "run.seed"]
+        &[
+            "prepare.test_share",
+            "prepare.min_test_rows",
+            "prepare.limits",
+            "run.seed",
+        ]
     }
 
     fn prompts(&self) -> Vec<&'static str> {
@@ -69,7 +81,11 @@ impl Stage<Services> for Prepare {
     }
 
     fn estimate(&self, _: &Config) -> synth_pipeline::Estimate {
-        synth_pipeline::Estimate { records: 2.0, calls: 0.0, tokens: 0.0 }
+        synth_pipeline::Estimate {
+            records: 2.0,
+            calls: 0.0,
+            tokens: 0.0,
+        }
     }
 
     async fn run(&self, cx: &Cx<'_>) -> Result<Summary, StageError> {
@@ -80,26 +96,48 @@ impl Stage<Services> for Prepare {
             let split = splits[&filtered.id];
             Ok(Prepared { filtered, split })
         });
-        cx.each(splits.len(), items, |prepared| async move { tasks(cx, &prepared) }).await
+        cx.each(splits.len(), items, |prepared| async move {
+            tasks(cx, &prepared)
+        })
+        .await
     }
 }
 
 /// The tasks of a source: one to explore, one for each question that came with it, one for its target.
 fn tasks(cx: &Cx<'_>, prepared: &Prepared) -> Result<Outcome<Task>, WorkError> {
-    let Prepared { filtered: FilteredSource { source, .. }, .. } = prepared;
+    let Prepared {
+        filtered: FilteredSource { source, .. },
+        ..
+    } = prepared;
     let open = open_task(cx, prepared);
     let mut records = Vec::new();
     let mut rejected = Vec::new();
     for question in &source.questions {
-        let id = TaskId::of(&(&source.id, "suite", &question.original_id, &question.question));
-        let expected = question.answer.iter().map(|(name, value)| KeyedValue { name: name.clone(), value: value.clone() }).collect();
+        let id = TaskId::of(&(
+            &source.id,
+            "suite",
+            &question.original_id,
+            &question.question,
+        ));
+        let expected = question
+            .answer
+            .iter()
+            .map(|(name, value)| KeyedValue {
+                name: name.clone(),
+                value: value.clone(),
+            })
+            .collect();
         records.push(Task {
             id,
             prompt: question.question.clone(),
             context: join(&open.context, &question.context),
             constraints: question.constraints.clone(),
             answer_format: question.format.clone(),
-            verifier: Some(Verifier::Keyed { expected, abs_tolerance: ABS_TOLERANCE, rel_tolerance: 0.0 }),
+            verifier: Some(Verifier::Keyed {
+                expected,
+                abs_tolerance: ABS_TOLERANCE,
+                rel_tolerance: 0.0,
+            }),
             keywords: question.keywords.clone(),
             level: question.level.clone(),
             ..open.clone()
@@ -109,7 +147,11 @@ fn tasks(cx: &Cx<'_>, prepared: &Prepared) -> Result<Outcome<Task>, WorkError> {
         match prediction_task(cx, &open, target) {
             Ok(task) => records.push(task),
             Err(holdout::Refusal::Target { reason, message }) => {
-                rejected.push(Rejected { id: format!("{}: {}", source.slug, target.column), reason: reason.to_owned(), message });
+                rejected.push(Rejected {
+                    id: format!("{}: {}", source.slug, target.column),
+                    reason: reason.to_owned(),
+                    message,
+                });
             }
             Err(holdout::Refusal::Files(error)) => return Err(error.into()),
         }
@@ -120,7 +162,10 @@ fn tasks(cx: &Cx<'_>, prepared: &Prepared) -> Result<Outcome<Task>, WorkError> {
 
 /// The task to explore: all tables, no question yet.
 fn open_task(cx: &Cx<'_>, prepared: &Prepared) -> Task {
-    let Prepared { filtered: FilteredSource { source, tables, .. }, split } = prepared;
+    let Prepared {
+        filtered: FilteredSource { source, tables, .. },
+        split,
+    } = prepared;
     let limits = &cx.config.prepare.limits;
     let id = TaskId::of(&(&source.id, "explore"));
     Task {
@@ -130,7 +175,12 @@ fn open_task(cx: &Cx<'_>, prepared: &Prepared) -> Task {
         slug: source.slug.clone(),
         origin: source.origin,
         kind: TaskKind::Analysis,
-        files: source.files.iter().filter(|file| tables::is_table(&file.path)).cloned().collect(),
+        files: source
+            .files
+            .iter()
+            .filter(|file| tables::is_table(&file.path))
+            .cloned()
+            .collect(),
         tables: tables.clone(),
         context: join(&source.pages.description, &source.pages.data),
         prompt: String::new(),
@@ -163,13 +213,27 @@ fn prediction_task(cx: &Cx<'_>, open: &Task, target: &Target) -> Result<Task, ho
         TargetKind::Regression => (TaskKind::RegMm, Metric::ClippedR2),
         TargetKind::Forecast => (TaskKind::TsCf, Metric::ClippedR2),
     };
-    let success = SUCCESS.into_iter().find(|(of, _)| *of == kind).map_or(1.0, |(_, success)| success);
+    let success = SUCCESS
+        .into_iter()
+        .find(|(of, _)| *of == kind)
+        .map_or(1.0, |(_, success)| success);
     let file = |path: &str, bytes: &[u8]| -> Result<DataFile, holdout::Refusal> {
-        let blake3 = cx.blobs.put(bytes).map_err(|error| holdout::Refusal::Files(error.into()))?;
-        Ok(DataFile { path: path.to_owned(), bytes: bytes.len() as u64, blake3 })
+        let blake3 = cx
+            .blobs
+            .put(bytes)
+            .map_err(|error| holdout::Refusal::Files(error.into()))?;
+        Ok(DataFile {
+            path: path.to_owned(),
+            bytes: bytes.len() as u64,
+            blake3,
+        })
     };
     let shown = [("train.csv", &parts.train), ("test.csv", &parts.test)];
-    let summaries = shown.iter().filter_map(|(path, bytes)| tables::read_table(bytes).ok().map(|table| tables::measure(path, &table)));
+    let summaries = shown.iter().filter_map(|(path, bytes)| {
+        tables::read_table(bytes)
+            .ok()
+            .map(|table| tables::measure(path, &table))
+    });
     let prompt = prompts::render(
         &prompts::PREDICT,
         minijinja::context! {
@@ -186,7 +250,10 @@ fn prediction_task(cx: &Cx<'_>, open: &Task, target: &Target) -> Result<Task, ho
         id,
         kind,
         tables: summaries.collect(),
-        files: vec![file("train.csv", &parts.train)?, file("test.csv", &parts.test)?],
+        files: vec![
+            file("train.csv", &parts.train)?,
+            file("test.csv", &parts.test)?,
+        ],
         prompt,
         answer_format: format!("the name of the file that you wrote: {SUBMISSION}"),
         verifier: Some(Verifier::Predictions {
@@ -208,5 +275,10 @@ fn seed(cx: &Cx<'_>, id: &TaskId) -> u64 {
 }
 
 fn join(a: &str, b: &str) -> String {
-    [a.trim(), b.trim()].iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join("\n\n")
+    [a.trim(), b.trim()]
+        .iter()
+        .filter(|part| !part.is_empty())
+        .copied()
+        .collect::<Vec<_>>()
+        .join("\n\n")
 }

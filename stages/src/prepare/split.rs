@@ -10,18 +10,35 @@ use crate::filter::FilteredSource;
 
 /// The split of each source, by id. New sources are decided here and pinned in the ledger, all in one commit; what was
 /// pinned by an earlier run, under whatever share, stays.
-pub(super) async fn assign(cx: &Cx<'_>, sources: &[FilteredSource]) -> Result<BTreeMap<String, Split>, StageError> {
+pub(super) async fn assign(
+    cx: &Cx<'_>,
+    sources: &[FilteredSource],
+) -> Result<BTreeMap<String, Split>, StageError> {
     let mut known = BTreeMap::new();
     for source in sources {
         if let Some(split) = cx.ledger.pinned(&name(&source.id))? {
-            known.insert(source.id.clone(), if split == Split::Eval.as_str() { Split::Eval } else { Split::Train });
+            known.insert(
+                source.id.clone(),
+                if split == Split::Eval.as_str() {
+                    Split::Eval
+                } else {
+                    Split::Train
+                },
+            );
         }
     }
     let ids = sources.iter().map(|source| source.id.as_str());
-    let splits = decide(ids, &known, cx.config.prepare.eval_share, cx.config.run.seed);
+    let splits = decide(
+        ids,
+        &known,
+        cx.config.prepare.eval_share,
+        cx.config.run.seed,
+    );
     if !cx.is_planning() {
         let new = splits.iter().filter(|(id, _)| !known.contains_key(*id));
-        let facts: Vec<_> = new.map(|(id, split)| (name(id), split.as_str().to_owned())).collect();
+        let facts: Vec<_> = new
+            .map(|(id, split)| (name(id), split.as_str().to_owned()))
+            .collect();
         if !facts.is_empty() {
             cx.ledger.pin(facts).await?;
         }
@@ -34,14 +51,26 @@ fn name(id: &str) -> String {
 }
 
 /// Gives new sources, in the order of a seeded hash, to `eval` until it has its share of all.
-fn decide<'a>(ids: impl Iterator<Item = &'a str>, known: &BTreeMap<String, Split>, share: f64, seed: u64) -> BTreeMap<String, Split> {
+fn decide<'a>(
+    ids: impl Iterator<Item = &'a str>,
+    known: &BTreeMap<String, Split>,
+    share: f64,
+    seed: u64,
+) -> BTreeMap<String, Split> {
     let mut splits = known.clone();
     let mut new: Vec<&str> = ids.filter(|id| !known.contains_key(*id)).collect();
     new.sort_by_key(|id| Fingerprint::of(&(seed, id)));
     let wanted = ((splits.len() + new.len()) as f64 * share).round() as usize;
-    let mut held_out = splits.values().filter(|split| **split == Split::Eval).count();
+    let mut held_out = splits
+        .values()
+        .filter(|split| **split == Split::Eval)
+        .count();
     for id in new {
-        let split = if held_out < wanted { Split::Eval } else { Split::Train };
+        let split = if held_out < wanted {
+            Split::Eval
+        } else {
+            Split::Train
+        };
         held_out += usize::from(split == Split::Eval);
         splits.insert(id.to_owned(), split);
     }
@@ -55,7 +84,10 @@ mod tests {
     use super::*;
 
     fn held_out(splits: &BTreeMap<String, Split>) -> usize {
-        splits.values().filter(|split| **split == Split::Eval).count()
+        splits
+            .values()
+            .filter(|split| **split == Split::Eval)
+            .count()
     }
 
     #[test]

@@ -8,7 +8,9 @@ pub(crate) use parse::stands_in;
 use async_trait::async_trait;
 use serde::Serialize;
 use synth_core::config::Config;
-use synth_core::{Fingerprint, Generator, Query, QueryId, Score, Stop, Task, Trajectory, TrajectoryId};
+use synth_core::{
+    Fingerprint, Generator, Query, QueryId, Score, Stop, Task, Trajectory, TrajectoryId,
+};
 use synth_pipeline::{Estimate, Item, Outcome, Rejected, Stage, StageError, Summary, WorkError};
 
 use crate::agent::{Episode, Played, Scaffold};
@@ -55,7 +57,13 @@ impl Stage<Services> for Queries {
     }
 
     fn config_keys(&self) -> &'static [&'static str] {
-        &["queries.per_task", "queries.sampling", "trajectories.scaffold", "trajectories.max_tokens", "run.timings"]
+        &[
+            "queries.per_task",
+            "queries.sampling",
+            "trajectories.scaffold",
+            "trajectories.max_tokens",
+            "run.timings",
+        ]
     }
 
     fn depends_on(&self, config: &Config) -> Fingerprint {
@@ -63,12 +71,24 @@ impl Stage<Services> for Queries {
     }
 
     fn prompts(&self) -> Vec<&'static str> {
-        [prompts::AGENT_TAGS, prompts::AGENT_TOOLS, prompts::AGENT_REMINDER, prompts::TABLES, prompts::EXPLORE].map(|prompt| prompt.text).to_vec()
+        [
+            prompts::AGENT_TAGS,
+            prompts::AGENT_TOOLS,
+            prompts::AGENT_REMINDER,
+            prompts::TABLES,
+            prompts::EXPLORE,
+        ]
+        .map(|prompt| prompt.text)
+        .to_vec()
     }
 
     fn estimate(&self, config: &Config) -> Estimate {
         let queries = f64::from(config.queries.per_task);
-        Estimate { records: queries, calls: queries + 3.0, tokens: (queries + 3.0) * 4000.0 }
+        Estimate {
+            records: queries,
+            calls: queries + 3.0,
+            tokens: (queries + 3.0) * 4000.0,
+        }
     }
 
     // Of what a source makes, one task is explored.
@@ -83,7 +103,13 @@ impl Stage<Services> for Queries {
         for task in tasks {
             let task = task?;
             if task.verifier.is_none() {
-                explorations.extend((0..cx.config.queries.explorations).map(|index| Exploration { task: task.clone(), index, seed_question: None }));
+                explorations.extend(
+                    (0..cx.config.queries.explorations).map(|index| Exploration {
+                        task: task.clone(),
+                        index,
+                        seed_question: None,
+                    }),
+                );
             } else if task.kind == synth_core::TaskKind::Analysis {
                 seeds.entry(task.source_id).or_insert(task.prompt);
             }
@@ -91,12 +117,21 @@ impl Stage<Services> for Queries {
         for exploration in &mut explorations {
             exploration.seed_question = seeds.get(&exploration.task.source_id).cloned();
         }
-        cx.each(explorations.len(), explorations.into_iter().map(Ok), |exploration| explore(cx, exploration)).await
+        cx.each(
+            explorations.len(),
+            explorations.into_iter().map(Ok),
+            |exploration| explore(cx, exploration),
+        )
+        .await
     }
 }
 
 async fn explore(cx: &Cx<'_>, exploration: Exploration) -> Result<Outcome<Query>, WorkError> {
-    let Exploration { task, index, seed_question } = exploration;
+    let Exploration {
+        task,
+        index,
+        seed_question,
+    } = exploration;
     let model = cx.services.model("explorer").await?;
     let id = TrajectoryId::of(&("exploration", &task.id, index, model.name()));
     let scaffold = Scaffold(cx.config.trajectories.scaffold);
@@ -128,22 +163,40 @@ async fn explore(cx: &Cx<'_>, exploration: Exploration) -> Result<Outcome<Query>
     };
     let played = episode.play(cx.services, cx.blobs).await?;
 
-    let generator = Generator { model: model.name().to_owned(), prompt: Fingerprint::of(&(prompts::EXPLORE.text, scaffold.system_prompt().text)), sampling };
+    let generator = Generator {
+        model: model.name().to_owned(),
+        prompt: Fingerprint::of(&(prompts::EXPLORE.text, scaffold.system_prompt().text)),
+        sampling,
+    };
     let outcome = queries(&task, &id, &played, &generator, seed_question.as_deref());
     remember(cx, &task, id, index, &generator, played).await?;
     Ok(outcome)
 }
 
 /// The queries of an exploration, each judged by itself.
-fn queries(task: &Task, explored_in: &TrajectoryId, played: &Played, generator: &Generator, seed_question: Option<&str>) -> Outcome<Query> {
+fn queries(
+    task: &Task,
+    explored_in: &TrajectoryId,
+    played: &Played,
+    generator: &Generator,
+    seed_question: Option<&str>,
+) -> Outcome<Query> {
     let Some(answer) = &played.answer else {
-        return Outcome::dropped(stop_reason(played.stop), "the exploration ended without an answer");
+        return Outcome::dropped(
+            stop_reason(played.stop),
+            "the exploration ended without an answer",
+        );
     };
     let mut records: Vec<Query> = Vec::new();
     let mut rejected = Vec::new();
     for (place, posed) in parse::blocks(answer).into_iter().enumerate() {
         let checked = posed.and_then(|posed| {
-            parse::check(&posed, &played.cells, seed_question, records.iter().map(|query| query.question.as_str()))?;
+            parse::check(
+                &posed,
+                &played.cells,
+                seed_question,
+                records.iter().map(|query| query.question.as_str()),
+            )?;
             Ok(posed)
         });
         match checked {
@@ -162,19 +215,40 @@ fn queries(task: &Task, explored_in: &TrajectoryId, played: &Played, generator: 
                 generator: generator.clone(),
             }),
             Err(parse::Refusal { reason, message }) => {
-                rejected.push(Rejected { id: format!("{explored_in} query {}", place + 1), reason: reason.to_owned(), message });
+                rejected.push(Rejected {
+                    id: format!("{explored_in} query {}", place + 1),
+                    reason: reason.to_owned(),
+                    message,
+                });
             }
         }
     }
     if records.is_empty() {
-        let why: Vec<String> = rejected.iter().map(|piece| format!("{}: {}", piece.reason, piece.message)).collect();
-        return Outcome::dropped("no_valid_query", if why.is_empty() { "the answer holds no <query>".to_owned() } else { why.join("; ") });
+        let why: Vec<String> = rejected
+            .iter()
+            .map(|piece| format!("{}: {}", piece.reason, piece.message))
+            .collect();
+        return Outcome::dropped(
+            "no_valid_query",
+            if why.is_empty() {
+                "the answer holds no <query>".to_owned()
+            } else {
+                why.join("; ")
+            },
+        );
     }
     Outcome::Kept { records, rejected }
 }
 
 /// Keeps the exploration itself, for `synth show`.
-async fn remember(cx: &Cx<'_>, task: &Task, id: TrajectoryId, index: u32, generator: &Generator, played: Played) -> Result<(), WorkError> {
+async fn remember(
+    cx: &Cx<'_>,
+    task: &Task,
+    id: TrajectoryId,
+    index: u32,
+    generator: &Generator,
+    played: Played,
+) -> Result<(), WorkError> {
     let trajectory = Trajectory {
         task_id: task.id.clone(),
         source_id: task.source_id.clone(),
@@ -187,12 +261,20 @@ async fn remember(cx: &Cx<'_>, task: &Task, id: TrajectoryId, index: u32, genera
         answer: played.answer,
         artifacts: Vec::new(),
         stop: played.stop,
-        score: Score { reward: 0.0, success: false, reason: "an exploration is not scored".to_owned() },
+        score: Score {
+            reward: 0.0,
+            success: false,
+            reason: "an exploration is not scored".to_owned(),
+        },
         usage: played.usage,
         id,
     };
     let bytes = serde_json::to_vec(&trajectory).expect("a trajectory serialises to JSON");
-    cx.services.memo.put(exploration_key(trajectory.id.as_str()), bytes).await.map_err(StageError::from)?;
+    cx.services
+        .memo
+        .put(exploration_key(trajectory.id.as_str()), bytes)
+        .await
+        .map_err(StageError::from)?;
     Ok(())
 }
 

@@ -24,7 +24,10 @@ pub(super) struct Refusal {
 }
 
 fn refuse<T>(reason: &'static str, message: impl Into<String>) -> Result<T, Refusal> {
-    Err(Refusal { reason, message: message.into() })
+    Err(Refusal {
+        reason,
+        message: message.into(),
+    })
 }
 
 /// A question shorter or longer than this, in characters, is none.
@@ -43,7 +46,11 @@ pub(super) fn blocks(answer: &str) -> Vec<Result<Posed, Refusal>> {
             Some(end) => (&after[..end], true),
             None => (&after[..next], false),
         };
-        blocks.push(if closed { posed(body) } else { refuse("malformed_query", "the block is not closed") });
+        blocks.push(if closed {
+            posed(body)
+        } else {
+            refuse("malformed_query", "the block is not closed")
+        });
         rest = &after[body.len()..];
     }
     blocks
@@ -52,9 +59,14 @@ pub(super) fn blocks(answer: &str) -> Vec<Result<Posed, Refusal>> {
 fn posed(body: &str) -> Result<Posed, Refusal> {
     let field = |name: &str| -> Result<String, Refusal> {
         let (open, close) = (format!("<{name}>"), format!("</{name}>"));
-        let value = body.split_once(&open).and_then(|(_, rest)| rest.split_once(&close)).map(|(value, _)| value.trim().to_owned());
+        let value = body
+            .split_once(&open)
+            .and_then(|(_, rest)| rest.split_once(&close))
+            .map(|(value, _)| value.trim().to_owned());
         match value {
-            Some(value) if value.contains(&open) => refuse("malformed_query", format!("{open} stands twice")),
+            Some(value) if value.contains(&open) => {
+                refuse("malformed_query", format!("{open} stands twice"))
+            }
             Some(value) => Ok(value),
             None => refuse("malformed_query", format!("{open} is missing")),
         }
@@ -69,9 +81,22 @@ fn posed(body: &str) -> Result<Posed, Refusal> {
         constraints: field("constraints")?,
         format: needed("format")?,
         reference: parse_keyed(&needed("reference")?),
-        cell: cell.parse().or_else(|_| refuse("malformed_query", format!("<cell> is `{cell}`, not a number")))?,
-        keywords: field("keywords").unwrap_or_default().split(',').map(|word| word.trim().to_owned()).filter(|word| !word.is_empty()).collect(),
-        level: field("level").ok().map(|level| level.to_lowercase()).filter(|level| matches!(level.as_str(), "easy" | "medium" | "hard")),
+        cell: cell.parse().or_else(|_| {
+            refuse(
+                "malformed_query",
+                format!("<cell> is `{cell}`, not a number"),
+            )
+        })?,
+        keywords: field("keywords")
+            .unwrap_or_default()
+            .split(',')
+            .map(|word| word.trim().to_owned())
+            .filter(|word| !word.is_empty())
+            .collect(),
+        level: field("level")
+            .ok()
+            .map(|level| level.to_lowercase())
+            .filter(|level| matches!(level.as_str(), "easy" | "medium" | "hard")),
     })
 }
 
@@ -83,38 +108,88 @@ pub(super) fn check<'a>(
     siblings: impl Iterator<Item = &'a str>,
 ) -> Result<(), Refusal> {
     if !QUESTION_LENGTH.contains(&posed.question.chars().count()) {
-        return refuse("question_length", format!("the question has {} characters", posed.question.chars().count()));
+        return refuse(
+            "question_length",
+            format!(
+                "the question has {} characters",
+                posed.question.chars().count()
+            ),
+        );
     }
-    if [&posed.question, &posed.constraints, &posed.format].into_iter().any(|text| text.contains("<|") || text.contains("<image>") || text.contains("<video>")) {
-        return refuse("control_token", "the query holds a control token of chat templates");
+    if [&posed.question, &posed.constraints, &posed.format]
+        .into_iter()
+        .any(|text| text.contains("<|") || text.contains("<image>") || text.contains("<video>"))
+    {
+        return refuse(
+            "control_token",
+            "the query holds a control token of chat templates",
+        );
     }
     let normal = normalised(&posed.question);
     if seed_question.is_some_and(|seed| normalised(seed) == normal) {
         return refuse("repeats_seed", "the example was posed again");
     }
-    if siblings.into_iter().any(|sibling| normalised(sibling) == normal) {
+    if siblings
+        .into_iter()
+        .any(|sibling| normalised(sibling) == normal)
+    {
         return refuse("repeats_sibling", "the same question was posed twice");
     }
     if posed.reference.is_empty() || posed.reference.len() > MAX_VALUES {
-        return refuse("no_reference", format!("the reference holds {} values of the form @name[value]; needs 1 to {MAX_VALUES}", posed.reference.len()));
+        return refuse(
+            "no_reference",
+            format!(
+                "the reference holds {} values of the form @name[value]; needs 1 to {MAX_VALUES}",
+                posed.reference.len()
+            ),
+        );
     }
     for KeyedValue { name, value } in &posed.reference {
-        if value.is_empty() || matches!(value.to_lowercase().as_str(), "nan" | "none" | "null" | "inf" | "-inf") {
+        if value.is_empty()
+            || matches!(
+                value.to_lowercase().as_str(),
+                "nan" | "none" | "null" | "inf" | "-inf"
+            )
+        {
             return refuse("empty_reference", format!("`{name}` is `{value}`"));
         }
         if !posed.format.contains(&format!("@{name}[")) {
-            return refuse("format_mismatch", format!("the format does not name `@{name}[…]`"));
+            return refuse(
+                "format_mismatch",
+                format!("the format does not name `@{name}[…]`"),
+            );
         }
     }
-    let Some((_, observation)) = posed.cell.checked_sub(1).and_then(|place| cells.get(place)) else {
-        return refuse("no_such_cell", format!("cell {} of {} was named", posed.cell, cells.len()));
+    let Some((_, observation)) = posed.cell.checked_sub(1).and_then(|place| cells.get(place))
+    else {
+        return refuse(
+            "no_such_cell",
+            format!("cell {} of {} was named", posed.cell, cells.len()),
+        );
     };
     if observation.outcome != CellOutcome::Ok {
-        return refuse("cell_failed", format!("cell {} did not run to its end", posed.cell));
+        return refuse(
+            "cell_failed",
+            format!("cell {} did not run to its end", posed.cell),
+        );
     }
-    let output = format!("{}\n{}", observation.stdout, observation.value.as_deref().unwrap_or_default());
-    match posed.reference.iter().find(|KeyedValue { value, .. }| !stands_in(&output, value)) {
-        Some(absent) => refuse("reference_not_in_output", format!("`{}` is not in the output of cell {}", absent.value, posed.cell)),
+    let output = format!(
+        "{}\n{}",
+        observation.stdout,
+        observation.value.as_deref().unwrap_or_default()
+    );
+    match posed
+        .reference
+        .iter()
+        .find(|KeyedValue { value, .. }| !stands_in(&output, value))
+    {
+        Some(absent) => refuse(
+            "reference_not_in_output",
+            format!(
+                "`{}` is not in the output of cell {}",
+                absent.value, posed.cell
+            ),
+        ),
         None => Ok(()),
     }
 }
@@ -127,22 +202,36 @@ pub(crate) fn stands_in(output: &str, value: &str) -> bool {
     }
     let Ok(number) = value.replace(',', "").parse::<f64>() else {
         return output.to_lowercase().contains(&value.to_lowercase())
-            || (value.contains(',') && value.split(',').all(|part| stands_in(output, part.trim_matches([' ', '[', ']', '\'', '"']))));
+            || (value.contains(',')
+                && value
+                    .split(',')
+                    .all(|part| stands_in(output, part.trim_matches([' ', '[', ']', '\'', '"']))));
     };
-    let decimals = value.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+    let decimals = value
+        .split_once('.')
+        .map_or(0, |(_, decimals)| decimals.len());
     let half_unit = 0.5 * 10f64.powi(-i32::try_from(decimals).unwrap_or(i32::MAX)) * (1.0 + 1e-9);
-    numbers(output).any(|printed| (printed - number).abs() <= half_unit || values_equal(&printed.to_string(), value, 1e-9, 0.0))
+    numbers(output).any(|printed| {
+        (printed - number).abs() <= half_unit
+            || values_equal(&printed.to_string(), value, 1e-9, 0.0)
+    })
 }
 
 fn numbers(text: &str) -> impl Iterator<Item = f64> + '_ {
-    text.split(|character: char| !(character.is_ascii_alphanumeric() || matches!(character, '.' | '-' | '+')))
-        .filter_map(|token| token.trim_end_matches('.').parse::<f64>().ok())
-        .filter(|number| number.is_finite())
+    text.split(|character: char| {
+        !(character.is_ascii_alphanumeric() || matches!(character, '.' | '-' | '+'))
+    })
+    .filter_map(|token| token.trim_end_matches('.').parse::<f64>().ok())
+    .filter(|number| number.is_finite())
 }
 
 /// A question without case, punctuation and spacing.
 fn normalised(text: &str) -> String {
-    text.to_lowercase().split(|character: char| !character.is_alphanumeric()).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+    text.to_lowercase()
+        .split(|character: char| !character.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 #[cfg(test)]
@@ -173,7 +262,13 @@ mod tests {
             Ok(posed) => posed,
             Err(refusal) => return refusal.reason,
         };
-        check(&posed, &cells(stdout), Some("What is the median fare of all?"), ["How many rows are there?"].into_iter()).map_or_else(|refusal| refusal.reason, |()| "good")
+        check(
+            &posed,
+            &cells(stdout),
+            Some("What is the median fare of all?"),
+            ["How many rows are there?"].into_iter(),
+        )
+        .map_or_else(|refusal| refusal.reason, |()| "good")
     }
 
     #[test]
@@ -193,12 +288,28 @@ mod tests {
             ("<cell>1</cell>", "<cell>9</cell>", "no_such_cell"),
             ("@mean_fare[34.65]", "34.65", "no_reference"),
             ("@mean_fare[34.65]", "@mean_fare[nan]", "empty_reference"),
-            ("@mean_fare[34.65]", "@mean_fare[99.9]", "reference_not_in_output"),
+            (
+                "@mean_fare[34.65]",
+                "@mean_fare[99.9]",
+                "reference_not_in_output",
+            ),
             ("@mean_fare[number]", "a number", "format_mismatch"),
             ("What is the mean of `fare`?", "mean?", "question_length"),
-            ("What is the mean of `fare`?", "What is the MEDIAN fare, of all?", "repeats_seed"),
-            ("What is the mean of `fare`?", "How many rows are there", "repeats_sibling"),
-            ("What is the mean", "What <|im_end|> is the mean", "control_token"),
+            (
+                "What is the mean of `fare`?",
+                "What is the MEDIAN fare, of all?",
+                "repeats_seed",
+            ),
+            (
+                "What is the mean of `fare`?",
+                "How many rows are there",
+                "repeats_sibling",
+            ),
+            (
+                "What is the mean",
+                "What <|im_end|> is the mean",
+                "control_token",
+            ),
         ] {
             assert_eq!(reason(&GOOD.replace(from, to), "34.65"), expected, "{to}");
         }
@@ -216,7 +327,12 @@ mod tests {
         let posed = blocks(GOOD).remove(0).unwrap();
         let mut cells = cells("34.65");
         cells[0].1.outcome = CellOutcome::Timeout { state_kept: true };
-        assert_eq!(check(&posed, &cells, None, std::iter::empty()).unwrap_err().reason, "cell_failed");
+        assert_eq!(
+            check(&posed, &cells, None, std::iter::empty())
+                .unwrap_err()
+                .reason,
+            "cell_failed"
+        );
     }
 
     #[test]

@@ -63,16 +63,26 @@ impl Stage<Services> for Select {
         let candidates = candidates(cx)?;
         let duplicates = duplicates(cx).await?;
         let decided = decide(&cx.config.select, &candidates, &duplicates);
-        cx.each(decided.len(), decided.into_iter().map(|selection| Ok(Decided(selection))), |Decided(selection)| async move {
-            if selection.kept {
-                return Ok(Outcome::kept(selection));
-            }
-            let message = match (&selection.nearest, selection.similarity) {
-                (Some(nearest), Some(similarity)) => format!("{similarity:.3} similar to `{nearest}`"),
-                _ => selection.reason.clone(),
-            };
-            Ok(Outcome::Dropped { reason: selection.reason.clone(), message, record: Some(selection) })
-        })
+        cx.each(
+            decided.len(),
+            decided.into_iter().map(|selection| Ok(Decided(selection))),
+            |Decided(selection)| async move {
+                if selection.kept {
+                    return Ok(Outcome::kept(selection));
+                }
+                let message = match (&selection.nearest, selection.similarity) {
+                    (Some(nearest), Some(similarity)) => {
+                        format!("{similarity:.3} similar to `{nearest}`")
+                    }
+                    _ => selection.reason.clone(),
+                };
+                Ok(Outcome::Dropped {
+                    reason: selection.reason.clone(),
+                    message,
+                    record: Some(selection),
+                })
+            },
+        )
         .await
     }
 }
@@ -99,9 +109,17 @@ fn candidates(cx: &Cx<'_>) -> Result<Vec<Candidate>, StageError> {
         .map(|judgement| {
             let judgement = judgement?;
             let trajectory: Trajectory = trajectories.get(judgement.trajectory_id.as_str())?;
-            let scores: Vec<f64> = judgement.criteria.values().map(|grade| grade.score).collect();
+            let scores: Vec<f64> = judgement
+                .criteria
+                .values()
+                .map(|grade| grade.score)
+                .collect();
             Ok(Candidate {
-                target: trajectory.query_id.as_ref().map_or(trajectory.task_id.as_str(), QueryId::as_str).to_owned(),
+                target: trajectory
+                    .query_id
+                    .as_ref()
+                    .map_or(trajectory.task_id.as_str(), QueryId::as_str)
+                    .to_owned(),
                 source: trajectory.source_id.to_string(),
                 verdict: judgement.verdict,
                 mean: scores.iter().sum::<f64>() / scores.len().max(1) as f64,
@@ -110,7 +128,10 @@ fn candidates(cx: &Cx<'_>) -> Result<Vec<Candidate>, StageError> {
                 turns: trajectory.turns.len(),
                 supported: judgement.facts.answer_in_outputs,
                 verified: trajectory.score.success,
-                has_control_token: trajectory.turns.iter().any(|turn| turn.role == Role::Assistant && has_control_token(&turn.content)),
+                has_control_token: trajectory
+                    .turns
+                    .iter()
+                    .any(|turn| turn.role == Role::Assistant && has_control_token(&turn.content)),
                 trajectory_id: trajectory.id,
             })
         })
@@ -129,8 +150,16 @@ pub(crate) async fn duplicates(cx: &Cx<'_>) -> Result<HashMap<String, Duplicate>
             text: format!("{}\n{}", target.question(), target.constraints()),
         });
     }
-    let vectors = if cx.config.roles.embedder.is_empty() || cx.is_planning() { None } else { Some(embed(cx, &questions).await?) };
-    Ok(similarity::duplicates(&questions, vectors.as_deref(), cx.config.select.max_similarity))
+    let vectors = if cx.config.roles.embedder.is_empty() || cx.is_planning() {
+        None
+    } else {
+        Some(embed(cx, &questions).await?)
+    };
+    Ok(similarity::duplicates(
+        &questions,
+        vectors.as_deref(),
+        cx.config.select.max_similarity,
+    ))
 }
 
 /// Texts sent to the embedder at once.
@@ -141,24 +170,46 @@ async fn embed(cx: &Cx<'_>, questions: &[Question]) -> Result<Vec<Vec<f32>>, Sta
     let mut vectors = Vec::new();
     for batch in questions.chunks(EMBED_BATCH) {
         let texts: Vec<String> = batch.iter().map(|question| question.text.clone()).collect();
-        vectors.extend(model.embed(&texts).await.map_err(|error| StageError::Model(error.to_string()))?);
+        vectors.extend(
+            model
+                .embed(&texts)
+                .await
+                .map_err(|error| StageError::Model(error.to_string()))?,
+        );
     }
     Ok(vectors)
 }
 
 /// The decision on every candidate, in their order. The caps take the best first: by grade, then without failed cells,
 /// then the shorter, then by id.
-fn decide(config: &SelectConfig, candidates: &[Candidate], duplicates: &HashMap<String, Duplicate>) -> Vec<Selection> {
-    let mut selections: Vec<Selection> = candidates.iter().map(|candidate| rule(config, candidate, duplicates)).collect();
-    let mut order: Vec<usize> = (0..candidates.len()).filter(|place| selections[*place].kept).collect();
+fn decide(
+    config: &SelectConfig,
+    candidates: &[Candidate],
+    duplicates: &HashMap<String, Duplicate>,
+) -> Vec<Selection> {
+    let mut selections: Vec<Selection> = candidates
+        .iter()
+        .map(|candidate| rule(config, candidate, duplicates))
+        .collect();
+    let mut order: Vec<usize> = (0..candidates.len())
+        .filter(|place| selections[*place].kept)
+        .collect();
     order.sort_by(|a, b| {
         let (a, b) = (&candidates[*a], &candidates[*b]);
-        b.mean.total_cmp(&a.mean).then(a.failed_cells.cmp(&b.failed_cells)).then(a.turns.cmp(&b.turns)).then(a.trajectory_id.cmp(&b.trajectory_id))
+        b.mean
+            .total_cmp(&a.mean)
+            .then(a.failed_cells.cmp(&b.failed_cells))
+            .then(a.turns.cmp(&b.turns))
+            .then(a.trajectory_id.cmp(&b.trajectory_id))
     });
-    let (mut of_query, mut of_source) = (BTreeMap::<&str, u32>::new(), BTreeMap::<&str, u32>::new());
+    let (mut of_query, mut of_source) =
+        (BTreeMap::<&str, u32>::new(), BTreeMap::<&str, u32>::new());
     for place in order {
         let candidate = &candidates[place];
-        let (query, source) = (of_query.entry(&candidate.target).or_default(), of_source.entry(&candidate.source).or_default());
+        let (query, source) = (
+            of_query.entry(&candidate.target).or_default(),
+            of_source.entry(&candidate.source).or_default(),
+        );
         let full = if *query >= config.per_query {
             Some("query_full")
         } else if *source >= config.per_source {
@@ -178,7 +229,11 @@ fn decide(config: &SelectConfig, candidates: &[Candidate], duplicates: &HashMap<
 }
 
 /// What the rules say of one attempt by itself.
-fn rule(config: &SelectConfig, candidate: &Candidate, duplicates: &HashMap<String, Duplicate>) -> Selection {
+fn rule(
+    config: &SelectConfig,
+    candidate: &Candidate,
+    duplicates: &HashMap<String, Duplicate>,
+) -> Selection {
     let duplicate = duplicates.get(&candidate.target);
     let reason = if !candidate.verified {
         "not_verified"
@@ -208,7 +263,9 @@ fn rule(config: &SelectConfig, candidate: &Candidate, duplicates: &HashMap<Strin
 }
 
 fn has_control_token(text: &str) -> bool {
-    ["<|im_", "<image>", "<video>"].iter().any(|token| text.contains(token))
+    ["<|im_", "<image>", "<video>"]
+        .iter()
+        .any(|token| text.contains(token))
 }
 
 #[cfg(test)]
@@ -232,16 +289,29 @@ mod tests {
     }
 
     fn config() -> SelectConfig {
-        SelectConfig { per_query: 1, ..synth_core::config::load(&[]).unwrap().select }
+        SelectConfig {
+            per_query: 1,
+            ..synth_core::config::load(&[]).unwrap().select
+        }
     }
 
     fn reasons(candidates: &[Candidate]) -> Vec<String> {
-        decide(&config(), candidates, &HashMap::new()).into_iter().map(|selection| selection.reason).collect()
+        decide(&config(), candidates, &HashMap::new())
+            .into_iter()
+            .map(|selection| selection.reason)
+            .collect()
     }
 
     #[test]
     fn the_best_attempts_of_a_query_are_kept() {
-        assert_eq!(reasons(&[candidate("a", "q", 3.5), candidate("b", "q", 4.5), candidate("c", "p", 3.0)]), ["query_full", "selected", "selected"]);
+        assert_eq!(
+            reasons(&[
+                candidate("a", "q", 3.5),
+                candidate("b", "q", 4.5),
+                candidate("c", "p", 3.0)
+            ]),
+            ["query_full", "selected", "selected"]
+        );
     }
 
     #[test]

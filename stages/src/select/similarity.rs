@@ -22,8 +22,15 @@ pub(crate) struct Duplicate {
 }
 
 /// The questions that duplicate an earlier one, by id. Earlier means: the suite's own first, then in the order given.
-pub(super) fn duplicates(questions: &[Question], vectors: Option<&[Vec<f32>]>, max_similarity: f64) -> HashMap<String, Duplicate> {
-    let words: Vec<Vec<String>> = questions.iter().map(|question| words(&question.text)).collect();
+pub(super) fn duplicates(
+    questions: &[Question],
+    vectors: Option<&[Vec<f32>]>,
+    max_similarity: f64,
+) -> HashMap<String, Duplicate> {
+    let words: Vec<Vec<String>> = questions
+        .iter()
+        .map(|question| words(&question.text))
+        .collect();
     let profiles: Vec<BTreeMap<String, f64>> = words.iter().map(|words| profile(words)).collect();
     let similarity = |a: usize, b: usize| match vectors {
         Some(vectors) => cosine(&vectors[a], &vectors[b]),
@@ -38,7 +45,16 @@ pub(super) fn duplicates(questions: &[Question], vectors: Option<&[Vec<f32>]>, m
         let others = kept.entry(&question.source).or_default();
         let nearest = others
             .iter()
-            .map(|other| (if words[*other] == words[place] { 1.0 } else { similarity(place, *other) }, *other))
+            .map(|other| {
+                (
+                    if words[*other] == words[place] {
+                        1.0
+                    } else {
+                        similarity(place, *other)
+                    },
+                    *other,
+                )
+            })
             // Of equally near ones the earliest.
             .max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1)));
         match nearest {
@@ -48,7 +64,14 @@ pub(super) fn duplicates(questions: &[Question], vectors: Option<&[Vec<f32>]>, m
                     (true, true) => "duplicate_query",
                     (true, false) => "near_duplicate",
                 };
-                found.insert(question.id.clone(), Duplicate { reason, nearest: questions[other].id.clone(), similarity });
+                found.insert(
+                    question.id.clone(),
+                    Duplicate {
+                        reason,
+                        nearest: questions[other].id.clone(),
+                        similarity,
+                    },
+                );
             }
             _ => others.push(place),
         }
@@ -78,13 +101,25 @@ fn profile(words: &[String]) -> BTreeMap<String, f64> {
 
 /// Dice's coefficient over two bags: twice what they share over what they hold.
 fn dice(a: &BTreeMap<String, f64>, b: &BTreeMap<String, f64>) -> f64 {
-    let shared: f64 = a.iter().map(|(gram, count)| b.get(gram).map_or(0.0, |other| count.min(*other))).sum();
+    let shared: f64 = a
+        .iter()
+        .map(|(gram, count)| b.get(gram).map_or(0.0, |other| count.min(*other)))
+        .sum();
     let total: f64 = a.values().sum::<f64>() + b.values().sum::<f64>();
-    if total == 0.0 { 0.0 } else { 2.0 * shared / total }
+    if total == 0.0 {
+        0.0
+    } else {
+        2.0 * shared / total
+    }
 }
 
 fn cosine(a: &[f32], b: &[f32]) -> f64 {
-    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum::<f64>();
+    let dot = |a: &[f32], b: &[f32]| {
+        a.iter()
+            .zip(b)
+            .map(|(x, y)| f64::from(*x) * f64::from(*y))
+            .sum::<f64>()
+    };
     let norms = (dot(a, a) * dot(b, b)).sqrt();
     if norms == 0.0 { 0.0 } else { dot(a, b) / norms }
 }
@@ -96,42 +131,68 @@ mod tests {
     use super::*;
 
     fn question(id: &str, source: &str, is_query: bool, text: &str) -> Question {
-        Question { id: id.to_owned(), source: source.to_owned(), is_query, text: text.to_owned() }
+        Question {
+            id: id.to_owned(),
+            source: source.to_owned(),
+            is_query,
+            text: text.to_owned(),
+        }
     }
 
     fn reasons(questions: &[Question]) -> Vec<(String, &'static str)> {
-        let mut found: Vec<_> = duplicates(questions, None, 0.9).into_iter().map(|(id, duplicate)| (id, duplicate.reason)).collect();
+        let mut found: Vec<_> = duplicates(questions, None, 0.9)
+            .into_iter()
+            .map(|(id, duplicate)| (id, duplicate.reason))
+            .collect();
         found.sort();
         found
     }
 
     #[test]
     fn the_later_of_two_equals_goes() {
-        let found = reasons(&[question("a", "s", true, "What is the mean of `x`?"), question("b", "s", true, "what is the MEAN of x")]);
+        let found = reasons(&[
+            question("a", "s", true, "What is the mean of `x`?"),
+            question("b", "s", true, "what is the MEAN of x"),
+        ]);
         assert_eq!(found, [("b".to_owned(), "duplicate_query")]);
     }
 
     #[test]
     fn a_rephrasing_of_the_suites_own_question_goes_whatever_the_order() {
         let text = "Compute the mean fare paid by all of the passengers in the first class";
-        let found = reasons(&[question("q", "s", true, &format!("{text} cabin")), question("t", "s", false, text)]);
+        let found = reasons(&[
+            question("q", "s", true, &format!("{text} cabin")),
+            question("t", "s", false, text),
+        ]);
         assert_eq!(found, [("q".to_owned(), "seed_rephrasing")]);
     }
 
     #[test]
     fn other_columns_make_another_question() {
-        let found = reasons(&[question("a", "s", true, "What is the mean of `age`?"), question("b", "s", true, "What is the mean of `fare`?")]);
+        let found = reasons(&[
+            question("a", "s", true, "What is the mean of `age`?"),
+            question("b", "s", true, "What is the mean of `fare`?"),
+        ]);
         assert!(found.is_empty());
     }
 
     #[test]
     fn the_same_words_about_other_data_are_another_question() {
-        assert!(reasons(&[question("a", "s", true, "How many rows?"), question("b", "t", true, "How many rows?")]).is_empty());
+        assert!(
+            reasons(&[
+                question("a", "s", true, "How many rows?"),
+                question("b", "t", true, "How many rows?")
+            ])
+            .is_empty()
+        );
     }
 
     #[test]
     fn vectors_decide_where_there_are_any() {
-        let questions = [question("a", "s", true, "alpha"), question("b", "s", true, "omega")];
+        let questions = [
+            question("a", "s", true, "alpha"),
+            question("b", "s", true, "omega"),
+        ];
         let found = duplicates(&questions, Some(&[vec![1.0, 0.0], vec![0.99, 0.01]]), 0.9);
         assert_eq!(found["b"].nearest, "a");
     }

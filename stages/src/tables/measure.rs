@@ -17,7 +17,12 @@ const EXAMPLE_CHARACTERS: usize = 40;
 
 /// Measures every column.
 pub fn measure(path: &str, table: &Table) -> TableSummary {
-    let columns = table.header.iter().enumerate().map(|(place, name)| column(name, table.rows.iter().map(|row| row[place].as_str()))).collect();
+    let columns = table
+        .header
+        .iter()
+        .enumerate()
+        .map(|(place, name)| column(name, table.rows.iter().map(|row| row[place].as_str())))
+        .collect();
     TableSummary {
         path: path.to_owned(),
         encoding: table.encoding.to_owned(),
@@ -58,18 +63,48 @@ fn column<'a>(name: &str, cells: impl Iterator<Item = &'a str>) -> ColumnSummary
     }
     let kind = kinds.name(count);
     let (min, max, mean) = match kind {
-        "integer" | "number" => (Some(low.to_string()), Some(high.to_string()), Some(sum / count as f64)),
+        "integer" | "number" => (
+            Some(low.to_string()),
+            Some(high.to_string()),
+            Some(sum / count as f64),
+        ),
         "date" => (first.map(str::to_owned), last.map(str::to_owned), None),
         _ => (None, None, None),
     };
-    ColumnSummary { name: name.to_owned(), kind: kind.to_owned(), missing, distinct: distinct.len() as u64, min, max, mean, examples }
+    ColumnSummary {
+        name: name.to_owned(),
+        kind: kind.to_owned(),
+        missing,
+        distinct: distinct.len() as u64,
+        min,
+        max,
+        mean,
+        examples,
+    }
 }
 
 /// What pandas takes for a missing value.
 fn is_missing(cell: &str) -> bool {
     matches!(
         cell.trim(),
-        "" | "#N/A" | "#N/A N/A" | "#NA" | "-1.#IND" | "-1.#QNAN" | "-NaN" | "-nan" | "1.#IND" | "1.#QNAN" | "<NA>" | "N/A" | "NA" | "NULL" | "NaN" | "None" | "n/a" | "nan" | "null"
+        "" | "#N/A"
+            | "#N/A N/A"
+            | "#NA"
+            | "-1.#IND"
+            | "-1.#QNAN"
+            | "-NaN"
+            | "-nan"
+            | "1.#IND"
+            | "1.#QNAN"
+            | "<NA>"
+            | "N/A"
+            | "NA"
+            | "NULL"
+            | "NaN"
+            | "None"
+            | "n/a"
+            | "nan"
+            | "null"
     )
 }
 
@@ -90,7 +125,10 @@ impl Kinds {
     fn add(&mut self, text: &str) {
         self.integers += u64::from(text.parse::<i64>().is_ok());
         self.numbers += u64::from(number(text).is_some());
-        self.booleans += u64::from(matches!(text, "True" | "False" | "true" | "false" | "TRUE" | "FALSE"));
+        self.booleans += u64::from(matches!(
+            text,
+            "True" | "False" | "true" | "false" | "TRUE" | "FALSE"
+        ));
         self.dates += u64::from(is_date(text));
     }
 
@@ -110,11 +148,25 @@ impl Kinds {
 fn is_date(text: &str) -> bool {
     let date = text.split(['T', ' ']).next().unwrap_or(text);
     let parts: Vec<&str> = date.split(['-', '/', '.']).collect();
-    let digits = |part: &&str| !part.is_empty() && part.len() <= 4 && part.bytes().all(|byte| byte.is_ascii_digit());
-    let month = |part: &&str| part.len() == 3 && part.bytes().all(|byte| byte.is_ascii_alphabetic());
+    let digits = |part: &&str| {
+        !part.is_empty() && part.len() <= 4 && part.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let month =
+        |part: &&str| part.len() == 3 && part.bytes().all(|byte| byte.is_ascii_alphabetic());
     match parts.as_slice() {
-        [year, month] => year.len() == 4 && month.len() <= 2 && date.contains('-') && digits(year) && digits(month),
-        [a, b, c] => digits(a) && (digits(b) || month(b)) && digits(c) && (a.len() == 4 || c.len() == 4 || c.len() == 2),
+        [year, month] => {
+            year.len() == 4
+                && month.len() <= 2
+                && date.contains('-')
+                && digits(year)
+                && digits(month)
+        }
+        [a, b, c] => {
+            digits(a)
+                && (digits(b) || month(b))
+                && digits(c)
+                && (a.len() == 4 || c.len() == 4 || c.len() == 2)
+        }
         _ => false,
     }
 }
@@ -132,19 +184,36 @@ mod tests {
     fn kinds_are_told_apart() {
         let columns = summary("i,n,b,d,t,e\n1,1.5,True,2020-01-02,x,\n-2,3,False,2020-02-01,1,\n");
         let kinds: Vec<&str> = columns.iter().map(|column| column.kind.as_str()).collect();
-        assert_eq!(kinds, ["integer", "number", "boolean", "date", "text", "empty"]);
+        assert_eq!(
+            kinds,
+            ["integer", "number", "boolean", "date", "text", "empty"]
+        );
     }
 
     #[test]
     fn missing_values_are_those_of_pandas() {
         let columns = summary("a,b\n1,x\nNA,y\n,None\n3,z\n");
         assert_eq!((columns[0].missing, columns[1].missing), (2, 1));
-        assert_eq!((columns[0].min.as_deref(), columns[0].max.as_deref(), columns[0].mean), (Some("1"), Some("3"), Some(2.0)));
+        assert_eq!(
+            (
+                columns[0].min.as_deref(),
+                columns[0].max.as_deref(),
+                columns[0].mean
+            ),
+            (Some("1"), Some("3"), Some(2.0))
+        );
     }
 
     #[test]
     fn dates_come_in_many_forms() {
-        for date in ["2020-01-02", "1/2/2020", "01.02.2020", "2015-01-01T00:00:00Z", "17-Sep-2017", "2020-01"] {
+        for date in [
+            "2020-01-02",
+            "1/2/2020",
+            "01.02.2020",
+            "2015-01-01T00:00:00Z",
+            "17-Sep-2017",
+            "2020-01",
+        ] {
             assert!(is_date(date), "{date}");
         }
         for other in ["1.5", "2020", "a-b-c", "1-2", "10.0.0.1", "hello"] {

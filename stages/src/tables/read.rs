@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use encoding_rs::{Encoding, UTF_16BE, UTF_16LE, UTF_8, WINDOWS_1252};
+use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 use synth_core::Fingerprint;
 
 /// A table in memory, all cells as text.
@@ -27,7 +27,8 @@ pub fn is_table(path: &str) -> bool {
 
 /// The ending of a path, in lower case.
 pub fn ending(path: &str) -> String {
-    path.rsplit_once('.').map_or_else(String::new, |(_, ending)| ending.to_lowercase())
+    path.rsplit_once('.')
+        .map_or_else(String::new, |(_, ending)| ending.to_lowercase())
 }
 
 /// Reads a table. Fails, with the reason, when there is no header.
@@ -44,7 +45,10 @@ pub fn read_table(bytes: &[u8]) -> Result<Table, String> {
         .delimiter(separator as u8)
         .from_reader(text.as_bytes());
     let mut records = reader.records();
-    let first = records.next().ok_or("the file has no header")?.map_err(|error| error.to_string())?;
+    let first = records
+        .next()
+        .ok_or("the file has no header")?
+        .map_err(|error| error.to_string())?;
     let header = name_columns(first.iter());
     let (mut rows, mut ragged) = (Vec::new(), 0);
     for record in records {
@@ -53,11 +57,21 @@ pub fn read_table(bytes: &[u8]) -> Result<Table, String> {
             continue;
         }
         ragged += u64::from(record.len() != header.len());
-        let mut row: Vec<String> = record.iter().take(header.len()).map(str::to_owned).collect();
+        let mut row: Vec<String> = record
+            .iter()
+            .take(header.len())
+            .map(str::to_owned)
+            .collect();
         row.resize(header.len(), String::new());
         rows.push(row);
     }
-    Ok(Table { encoding, separator, header, rows, ragged })
+    Ok(Table {
+        encoding,
+        separator,
+        header,
+        rows,
+        ragged,
+    })
 }
 
 /// A fingerprint of what a table says, whatever its encoding, line endings and quoting; of the bytes if it is no table.
@@ -88,16 +102,29 @@ fn decode(bytes: &[u8]) -> (&'static str, String) {
 
 /// The separator that splits the first lines most evenly into more than one field.
 fn sniff_separator(text: &str) -> char {
-    let lines: Vec<&str> = text.split(['\n', '\r']).filter(|line| !line.trim().is_empty()).take(30).collect();
+    let lines: Vec<&str> = text
+        .split(['\n', '\r'])
+        .filter(|line| !line.trim().is_empty())
+        .take(30)
+        .collect();
     let evenness = |separator: char| {
         let mut counts = HashMap::new();
         for line in &lines {
             *counts.entry(fields(line, separator)).or_insert(0_usize) += 1;
         }
-        counts.into_iter().filter(|(fields, _)| *fields > 1).map(|(fields, lines)| (lines, fields)).max()
+        counts
+            .into_iter()
+            .filter(|(fields, _)| *fields > 1)
+            .map(|(fields, lines)| (lines, fields))
+            .max()
     };
     // Comma first: it wins where others do no better.
-    [',', '\t', ';', '|'].into_iter().rev().max_by_key(|separator| evenness(*separator)).filter(|s| evenness(*s).is_some()).unwrap_or(',')
+    [',', '\t', ';', '|']
+        .into_iter()
+        .rev()
+        .max_by_key(|separator| evenness(*separator))
+        .filter(|s| evenness(*s).is_some())
+        .unwrap_or(',')
 }
 
 fn fields(line: &str, separator: char) -> usize {
@@ -117,10 +144,18 @@ fn name_columns<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
     names
         .enumerate()
         .map(|(place, name)| {
-            let name = if name.is_empty() { format!("Unnamed: {place}") } else { name.to_owned() };
+            let name = if name.is_empty() {
+                format!("Unnamed: {place}")
+            } else {
+                name.to_owned()
+            };
             let count = seen.entry(name.clone()).or_default();
             *count += 1;
-            if *count == 1 { name } else { format!("{name}.{}", *count - 1) }
+            if *count == 1 {
+                name
+            } else {
+                format!("{name}.{}", *count - 1)
+            }
         })
         .collect()
 }
@@ -131,28 +166,51 @@ mod tests {
 
     #[test]
     fn separators_are_found() {
-        for (text, separator) in [("a,b\n1,2\n", ','), ("a;b\n1,5;2\n", ';'), ("a\tb\n1\t2\n", '\t'), ("a|b\n1|2\n", '|'), ("a\n1\n", ',')] {
-            assert_eq!(read_table(text.as_bytes()).unwrap().separator, separator, "{text:?}");
+        for (text, separator) in [
+            ("a,b\n1,2\n", ','),
+            ("a;b\n1,5;2\n", ';'),
+            ("a\tb\n1\t2\n", '\t'),
+            ("a|b\n1|2\n", '|'),
+            ("a\n1\n", ','),
+        ] {
+            assert_eq!(
+                read_table(text.as_bytes()).unwrap().separator,
+                separator,
+                "{text:?}"
+            );
         }
     }
 
     #[test]
     fn encodings_are_found() {
-        assert_eq!(read_table(b"\xef\xbb\xbfa,b\n1,2").unwrap().encoding, "utf-8-sig");
+        assert_eq!(
+            read_table(b"\xef\xbb\xbfa,b\n1,2").unwrap().encoding,
+            "utf-8-sig"
+        );
         assert_eq!(read_table(b"a,b\ncaf\xe9,2").unwrap().rows[0][0], "café");
-        assert_eq!(read_table(b"\xff\xfea\0,\0b\0\n\0").unwrap().header, ["a", "b"]);
+        assert_eq!(
+            read_table(b"\xff\xfea\0,\0b\0\n\0").unwrap().header,
+            ["a", "b"]
+        );
     }
 
     #[test]
     fn any_line_ending_will_do() {
         for text in ["a,b\n1,2\n3,4", "a,b\r\n1,2\r\n3,4\r\n", "a,b\r1,2\r3,4\r"] {
-            assert_eq!(read_table(text.as_bytes()).unwrap().rows.len(), 2, "{text:?}");
+            assert_eq!(
+                read_table(text.as_bytes()).unwrap().rows.len(),
+                2,
+                "{text:?}"
+            );
         }
     }
 
     #[test]
     fn columns_are_named_as_pandas_names_them() {
-        assert_eq!(read_table(b",x,x,\n1,2,3,4\n").unwrap().header, ["Unnamed: 0", "x", "x.1", "Unnamed: 3"]);
+        assert_eq!(
+            read_table(b",x,x,\n1,2,3,4\n").unwrap().header,
+            ["Unnamed: 0", "x", "x.1", "Unnamed: 3"]
+        );
     }
 
     #[test]
@@ -165,7 +223,10 @@ mod tests {
     #[test]
     fn the_same_table_in_other_clothes_has_the_same_signature() {
         let plain = content_signature("a.csv", b"a,b\n1,x\n");
-        assert_eq!(content_signature("b.csv", b"\xef\xbb\xbf\"a\",b\r\n1,\"x\"\r\n"), plain);
+        assert_eq!(
+            content_signature("b.csv", b"\xef\xbb\xbf\"a\",b\r\n1,\"x\"\r\n"),
+            plain
+        );
         assert_ne!(content_signature("a.csv", b"a,b\n1,y\n"), plain);
     }
 

@@ -40,13 +40,24 @@ impl Layer {
             place: format!("--set {argument}"),
             message: "expected key=value, as in `--set judge.samples=3`".to_owned(),
         })?;
-        Ok(Self::Key { origin: format!("--set {argument}"), path: path.trim().to_owned(), value: value.trim().to_owned() })
+        Ok(Self::Key {
+            origin: format!("--set {argument}"),
+            path: path.trim().to_owned(),
+            value: value.trim().to_owned(),
+        })
     }
 
     /// The layer of an environment variable, if it is one of ours: `SYNTH__JUDGE__SAMPLES`.
     pub fn from_variable(name: &str, value: &str) -> Option<Self> {
-        let path = name.strip_prefix("SYNTH__")?.to_lowercase().replace("__", ".");
-        Some(Self::Key { origin: format!("environment variable {name}"), path, value: value.to_owned() })
+        let path = name
+            .strip_prefix("SYNTH__")?
+            .to_lowercase()
+            .replace("__", ".");
+        Some(Self::Key {
+            origin: format!("environment variable {name}"),
+            path,
+            value: value.to_owned(),
+        })
     }
 }
 
@@ -62,7 +73,10 @@ pub struct ConfigError {
 
 /// Resolves the embedded defaults with `layers` over them.
 pub fn load(layers: &[Layer]) -> Result<Config, ConfigError> {
-    let defaults = Layer::File { name: "the embedded defaults".to_owned(), text: DEFAULT_TOML.to_owned() };
+    let defaults = Layer::File {
+        name: "the embedded defaults".to_owned(),
+        text: DEFAULT_TOML.to_owned(),
+    };
     let mut merged = Table::new();
     let mut places = Places::default();
     for layer in std::iter::once(&defaults).chain(layers) {
@@ -73,10 +87,11 @@ pub fn load(layers: &[Layer]) -> Result<Config, ConfigError> {
         }
         merge(&mut merged, table);
     }
-    let config: Config = serde_path_to_error::deserialize(Value::Table(merged)).map_err(|error| {
-        let path = error.path().to_string();
-        explain(&places, &path, &error.into_inner().to_string())
-    })?;
+    let config: Config =
+        serde_path_to_error::deserialize(Value::Table(merged)).map_err(|error| {
+            let path = error.path().to_string();
+            explain(&places, &path, &error.into_inner().to_string())
+        })?;
     check(&config, &places)?;
     Ok(config)
 }
@@ -105,45 +120,76 @@ fn parse(layer: &Layer, places: &mut Places) -> Result<Table, ConfigError> {
     match layer {
         Layer::File { name, text } => {
             let table = DeTable::parse(text).map_err(|error| ConfigError {
-                place: error.span().map_or_else(|| name.clone(), |span| format!("{name}:{}", line(text, span.start))),
+                place: error.span().map_or_else(
+                    || name.clone(),
+                    |span| format!("{name}:{}", line(text, span.start)),
+                ),
                 message: error.message().to_owned(),
             })?;
             note_lines(name, text, "", table.get_ref(), places);
-            Table::deserialize(toml::de::Deserializer::from(table))
-                .map_err(|error| ConfigError { place: name.clone(), message: error.message().to_owned() })
+            Table::deserialize(toml::de::Deserializer::from(table)).map_err(|error| ConfigError {
+                place: name.clone(),
+                message: error.message().to_owned(),
+            })
         }
-        Layer::Key { origin, path, value } => {
+        Layer::Key {
+            origin,
+            path,
+            value,
+        } => {
             places.0.insert(path.clone(), origin.clone());
             // A value that is no TOML is meant as text: `--set run.name=tonight`.
             let value = toml::from_str::<Table>(&format!("value = {value}"))
                 .ok()
                 .and_then(|mut table| table.remove("value"))
                 .unwrap_or_else(|| Value::String(value.clone()));
-            Ok(path.rsplit('.').fold(value, |inner, key| Value::Table(Table::from_iter([(key.to_owned(), inner)]))))
-                .and_then(|value| match value {
-                    Value::Table(table) => Ok(table),
-                    _ => Err(ConfigError { place: origin.clone(), message: "a key has at least one part".to_owned() }),
-                })
+            Ok(path.rsplit('.').fold(value, |inner, key| {
+                Value::Table(Table::from_iter([(key.to_owned(), inner)]))
+            }))
+            .and_then(|value| match value {
+                Value::Table(table) => Ok(table),
+                _ => Err(ConfigError {
+                    place: origin.clone(),
+                    message: "a key has at least one part".to_owned(),
+                }),
+            })
         }
     }
 }
 
 fn note_lines(name: &str, text: &str, prefix: &str, table: &DeTable<'_>, places: &mut Places) {
     for (key, value) in table {
-        let path = if prefix.is_empty() { key.get_ref().to_string() } else { format!("{prefix}.{}", key.get_ref()) };
-        places.0.insert(path.clone(), format!("{name}:{}", line(text, key.span().start)));
+        let path = if prefix.is_empty() {
+            key.get_ref().to_string()
+        } else {
+            format!("{prefix}.{}", key.get_ref())
+        };
+        places.0.insert(
+            path.clone(),
+            format!("{name}:{}", line(text, key.span().start)),
+        );
         note_value(name, text, &path, value, places);
     }
 }
 
-fn note_value(name: &str, text: &str, path: &str, value: &Spanned<DeValue<'_>>, places: &mut Places) {
+fn note_value(
+    name: &str,
+    text: &str,
+    path: &str,
+    value: &Spanned<DeValue<'_>>,
+    places: &mut Places,
+) {
     if let DeValue::Table(inner) = value.get_ref() {
         note_lines(name, text, path, inner, places);
     }
 }
 
 fn line(text: &str, offset: usize) -> usize {
-    text[..offset.min(text.len())].bytes().filter(|byte| *byte == b'\n').count() + 1
+    text[..offset.min(text.len())]
+        .bytes()
+        .filter(|byte| *byte == b'\n')
+        .count()
+        + 1
 }
 
 fn merge(under: &mut Table, over: Table) {
@@ -164,17 +210,27 @@ fn explain(places: &Places, path: &str, message: &str) -> ConfigError {
         .next()
         .filter(|_| message.starts_with("unknown"))
         .and_then(|unknown| {
-            let nearest = named.map(|known| (strsim::jaro_winkler(unknown, known), known)).max_by(|a, b| a.0.total_cmp(&b.0))?;
+            let nearest = named
+                .map(|known| (strsim::jaro_winkler(unknown, known), known))
+                .max_by(|a, b| a.0.total_cmp(&b.0))?;
             (nearest.0 > 0.75).then(|| format!("; did you mean `{}`?", nearest.1))
         })
         .unwrap_or_default();
     let message = message.trim_end().replace('\n', " ");
-    ConfigError { place: places.find(path), message: format!("`{path}`: {message}{hint}") }
+    ConfigError {
+        place: places.find(path),
+        message: format!("`{path}`: {message}{hint}"),
+    }
 }
 
 /// What types cannot say.
 fn check(config: &Config, places: &Places) -> Result<(), ConfigError> {
-    let fail = |path: &str, message: String| Err(ConfigError { place: places.find(path), message: format!("`{path}`: {message}") });
+    let fail = |path: &str, message: String| {
+        Err(ConfigError {
+            place: places.find(path),
+            message: format!("`{path}`: {message}"),
+        })
+    };
     let shares = [
         ("run.max_failed", config.run.max_failed),
         ("prepare.eval_share", config.prepare.eval_share),
@@ -198,14 +254,23 @@ fn check(config: &Config, places: &Places) -> Result<(), ConfigError> {
             return fail(path, "must be at least 1".to_owned());
         }
     }
-    if config.run.name.is_empty() || config.run.name.contains(['/', '\\']) || config.run.name.starts_with('.') {
-        return fail("run.name", format!("`{}` cannot be the name of a folder", config.run.name));
+    if config.run.name.is_empty()
+        || config.run.name.contains(['/', '\\'])
+        || config.run.name.starts_with('.')
+    {
+        return fail(
+            "run.name",
+            format!("`{}` cannot be the name of a folder", config.run.name),
+        );
     }
     for (role, model) in config.roles.by_name() {
         let optional = role == "embedder" && model.is_empty();
         if !optional && !config.models.contains_key(model) {
             let known: Vec<&str> = config.models.keys().map(String::as_str).collect();
-            return fail(&format!("roles.{role}"), format!("there is no model `{model}`; known: {}", known.join(", ")));
+            return fail(
+                &format!("roles.{role}"),
+                format!("there is no model `{model}`; known: {}", known.join(", ")),
+            );
         }
     }
     Ok(())
@@ -214,7 +279,12 @@ fn check(config: &Config, places: &Places) -> Result<(), ConfigError> {
 impl super::RolesConfig {
     /// The four roles with the model that each names.
     pub fn by_name(&self) -> [(&'static str, &str); 4] {
-        [("explorer", &self.explorer), ("solver", &self.solver), ("judge", &self.judge), ("embedder", &self.embedder)]
+        [
+            ("explorer", &self.explorer),
+            ("solver", &self.solver),
+            ("judge", &self.judge),
+            ("embedder", &self.embedder),
+        ]
     }
 }
 
@@ -233,7 +303,10 @@ mod tests {
     use super::*;
 
     fn file(text: &str) -> Layer {
-        Layer::File { name: "mine.toml".to_owned(), text: text.to_owned() }
+        Layer::File {
+            name: "mine.toml".to_owned(),
+            text: text.to_owned(),
+        }
     }
 
     fn error(text: &str) -> String {
@@ -244,20 +317,32 @@ mod tests {
     fn the_defaults_resolve() {
         let config = load(&[]).unwrap();
         assert_eq!(config.run.name, "default");
-        assert_eq!(config.models["teacher"].provider, super::super::Provider::Builtin);
+        assert_eq!(
+            config.models["teacher"].provider,
+            super::super::Provider::Builtin
+        );
     }
 
     #[test]
     fn later_layers_win() {
-        let layers =
-            [file("[judge]\nsamples = 2\nretries = 5"), Layer::from_variable("SYNTH__JUDGE__SAMPLES", "3").unwrap(), Layer::from_argument("judge.samples=4").unwrap()];
+        let layers = [
+            file("[judge]\nsamples = 2\nretries = 5"),
+            Layer::from_variable("SYNTH__JUDGE__SAMPLES", "3").unwrap(),
+            Layer::from_argument("judge.samples=4").unwrap(),
+        ];
         let config = load(&layers).unwrap();
         assert_eq!((config.judge.samples, config.judge.retries), (4, 5));
     }
 
     #[test]
     fn bare_text_is_text() {
-        assert_eq!(load(&[Layer::from_argument("run.name=tonight").unwrap()]).unwrap().run.name, "tonight");
+        assert_eq!(
+            load(&[Layer::from_argument("run.name=tonight").unwrap()])
+                .unwrap()
+                .run
+                .name,
+            "tonight"
+        );
     }
 
     #[test]
@@ -269,35 +354,56 @@ mod tests {
     #[test]
     fn an_unknown_key_is_an_error_with_its_line_and_the_nearest_known_key() {
         let message = error("[run]\nseed = 1\n\n[judge]\nsampels = 3\n");
-        assert!(message.starts_with("mine.toml:5: `judge.sampels`"), "{message}");
+        assert!(
+            message.starts_with("mine.toml:5: `judge.sampels`"),
+            "{message}"
+        );
         assert!(message.ends_with("did you mean `samples`?"), "{message}");
     }
 
     #[test]
     fn an_ill_typed_key_is_an_error_with_its_line() {
         let message = error("[judge]\nsamples = \"three\"\n");
-        assert!(message.starts_with("mine.toml:2: `judge.samples`: invalid type"), "{message}");
+        assert!(
+            message.starts_with("mine.toml:2: `judge.samples`: invalid type"),
+            "{message}"
+        );
     }
 
     #[test]
     fn an_ill_typed_argument_names_the_argument() {
-        let message = load(&[Layer::from_argument("judge.samples=many").unwrap()]).unwrap_err().to_string();
-        assert!(message.starts_with("--set judge.samples=many: `judge.samples`"), "{message}");
+        let message = load(&[Layer::from_argument("judge.samples=many").unwrap()])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            message.starts_with("--set judge.samples=many: `judge.samples`"),
+            "{message}"
+        );
     }
 
     #[test]
     fn broken_toml_names_the_line() {
-        assert!(error("[run]\nname = \n").starts_with("mine.toml:2: "), "{}", error("[run]\nname = \n"));
+        assert!(
+            error("[run]\nname = \n").starts_with("mine.toml:2: "),
+            "{}",
+            error("[run]\nname = \n")
+        );
     }
 
     #[test]
     fn a_role_must_name_a_model() {
         let message = error("[roles]\njudge = \"nobody\"\n");
-        assert_eq!(message, "mine.toml:2: `roles.judge`: there is no model `nobody`; known: teacher");
+        assert_eq!(
+            message,
+            "mine.toml:2: `roles.judge`: there is no model `nobody`; known: teacher"
+        );
     }
 
     #[test]
     fn a_share_is_between_zero_and_one() {
-        assert!(error("[prepare]\neval_share = 20\n").contains("`prepare.eval_share`: 20 is not a share"));
+        assert!(
+            error("[prepare]\neval_share = 20\n")
+                .contains("`prepare.eval_share`: 20 is not a share")
+        );
     }
 }
