@@ -39,6 +39,7 @@ class JailError(Exception):
     def __init__(self, layer, number):
         super().__init__(f"{layer}: {os.strerror(number)}")
         self.layer = layer
+        self.errno = number
 
 
 def check(result, layer):

@@ -7,6 +7,7 @@ socket and takes everything down when either end is gone; the agent runs the cel
 run an estimator or open a data file: children inherit what it leaves behind.
 """
 
+import errno
 import gc
 import os
 import select
@@ -132,6 +133,10 @@ def can_map():
 
 def complain(descriptor, error):
     layer = getattr(error, "layer", None)
+    if layer is None and isinstance(error, PermissionError):
+        layer = "the set-up of the sandbox"
+    if getattr(error, "errno", None) in (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE):
+        layer = None  # the machine is short of something now; that is no verdict on the kernel
     message = {"version": wire.VERSION, "error": f"{error}" if layer else f"{type(error).__name__}: {error}"}
     message["layer"] = layer
     try:

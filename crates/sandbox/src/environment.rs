@@ -138,7 +138,7 @@ async fn ask(candidate: &Path) -> Result<Python, String> {
         if sys.version_info < (3, 10): sys.exit('it is Python ' + version)\n\
         import ctypes, ssl, sqlite3, venv, ensurepip\n\
         path = getattr(sys, '_base_executable', None) or sys.executable\n\
-        print(json.dumps({'path': path, 'version': version}))";
+        print(json.dumps({'path': os.path.realpath(path), 'version': version}))";
     let mut command = Command::new(candidate);
     command
         .args(["-I", "-c", QUESTION])

@@ -259,7 +259,10 @@ async fn limits(sandboxes: &dyn Sandboxes) {
         "{observation:?}"
     );
     assert_eq!(run(&mut sandbox, "1").await.stderr, "");
-    let slow = SandboxSpec { cell: Duration::from_secs(60), ..spec() };
+    let slow = SandboxSpec {
+        cell: Duration::from_secs(60),
+        ..spec()
+    };
     let mut patient = sandboxes.open(&slow).await.unwrap();
     // A flood is cut in its middle and drained.
     let observation = run(&mut patient, "for n in range(200_000): print('line', n)").await;

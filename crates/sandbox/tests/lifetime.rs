@@ -163,6 +163,25 @@ async fn a_zygote_that_dies_is_started_anew_and_living_sandboxes_go_on() {
     sandboxes.close().await;
 }
 
+#[tokio::test]
+async fn the_same_code_gives_the_same_bytes_in_two_backends() {
+    let code = "import pandas as pd, warnings\nwarnings.warn('w')\nprint(object(), hash('x'), {'b', 'a', 'c'})\npd.DataFrame()['missing']";
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        let scratch = tempfile::tempdir().unwrap();
+        let Some(sandboxes) = start(scratch.path()).await else {
+            return;
+        };
+        let mut sandbox = sandboxes.open(&spec()).await.unwrap();
+        let observation = sandbox.execute(code).await.unwrap();
+        seen.push((observation.outcome, observation.stdout, observation.stderr));
+        sandbox.close().await;
+        sandboxes.close().await;
+    }
+    assert_eq!(seen[0], seen[1]);
+    assert!(!format!("{seen:?}").contains(".cache"), "{seen:?}");
+}
+
 /// Not a test of its own: the process that the next test kills.
 #[tokio::test]
 async fn owner_that_is_killed() {
@@ -291,7 +310,7 @@ async fn without_isolation_code_runs_under_resource_limits() {
         match output {
             Ok(output) if output.status.success() => {}
             Ok(output) if String::from_utf8_lossy(&output.stderr).contains("unshare") => {
-                eprintln!("skipped: no `unshare` here")
+                eprintln!("skipped: no `unshare` here");
             }
             Ok(output) => panic!(
                 "{}",
