@@ -43,7 +43,7 @@ impl Step {
         });
         static ENDED: LazyLock<Regex> = LazyLock::new(|| {
             pattern(
-                r"(?i)\b(timed out|time ?out|ran too long|took longer than|out of memory|too much memory|process (?:ended|died|was killed)|was (?:stopped|interrupted|killed))\b",
+                r"(?i)^\s*\[(?:stopped|the Python process ended)\b|\b(?:timed out|out of memory)\b",
             )
         });
         let traceback = self.output.contains("Traceback (most recent call last)");
@@ -205,6 +205,12 @@ mod tests {
             step("Traceback (most recent call last):\n  File \"cell\", line 1\nKeyError: 'Age '");
         assert_eq!(failed.error().as_deref(), Some("KeyError: 'Age '"));
         assert_eq!(step("@mean[1.0]\n").error(), None);
+        let stopped = step("partial\n[stopped after 60 seconds; variables are kept]");
+        assert!(
+            stopped
+                .error()
+                .is_some_and(|error| error.starts_with("[stopped"))
+        );
         assert_eq!(step("FutureWarning: something\n@mean[1.0]").error(), None);
     }
 }

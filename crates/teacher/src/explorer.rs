@@ -1,6 +1,6 @@
 //! The explorer: looks at the data, poses questions over its real columns, solves each, and keeps those that came out well.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -13,6 +13,7 @@ use crate::fill::fill;
 use crate::problem::{Problem, recognise};
 use crate::profile::{self, Profile};
 use crate::prompt::{self, Question, Table, pattern};
+use crate::python;
 
 /// Turns that a conversation has when the system prompt does not say.
 const TURNS: usize = 15;
@@ -129,9 +130,19 @@ fn candidates(
         tables,
     );
     let mut candidates = Vec::new();
+    let mut used: BTreeMap<String, usize> = BTreeMap::new();
     for _ in 0..2 {
         for family in &ordered {
-            let Some(problem) = fill(family, profile, &mut dice) else {
+            // Of a few ways to fill it, the one over the columns that were used least.
+            let ways = (0..3).filter_map(|_| fill(family, profile, &mut dice));
+            let wear = |problem: &Problem| {
+                problem
+                    .columns()
+                    .iter()
+                    .map(|column| used.get(*column).copied().unwrap_or(0))
+                    .sum::<usize>()
+            };
+            let Some(problem) = ways.min_by_key(wear) else {
                 continue;
             };
             let candidate = Candidate {
@@ -148,6 +159,9 @@ fn candidates(
                     .is_none_or(|known| known.family.id != family.id)
                 && !resembles(&candidate, seed_question)
             {
+                for column in candidate.problem.columns() {
+                    *used.entry(column.to_owned()).or_default() += 1;
+                }
                 candidates.push(candidate);
             }
         }
@@ -246,9 +260,12 @@ fn attempt(
         columns.join(", "),
         style.say
     );
-    let mut code = candidate.problem.load(tables);
-    code.push('\n');
-    code.push_str(&candidate.problem.cells(style).join("\n\n"));
+    let whole = format!(
+        "{}\n{}",
+        candidate.problem.load(tables),
+        candidate.problem.cells(style).join("\n\n")
+    );
+    let mut code = python::imports_first(&whole);
     if let Some(check) = candidate.problem.check() {
         code.push_str(&format!("\nprint(\"one clear answer:\", bool({check}))"));
     }

@@ -129,7 +129,14 @@ pub fn predict(
                 "The score on held-out rows is known now. I fit on the known rows, write `{}` and read it back to check its shape.",
                 prediction.submission
             ),
-            render(WRITE),
+            render(&WRITE.replace(
+                "__VALUES__",
+                if prediction.labels {
+                    "classes[model.predict(X_new)]"
+                } else {
+                    "model.predict(X_new)"
+                },
+            )),
         )
     };
     let trip = trips.then(|| match dice.below(3) {
@@ -169,17 +176,24 @@ pub fn predict(
 }
 
 fn check(model: &Model, labels: bool) -> String {
-    let (metric, score, cast) = if labels {
+    let (metric, score, prepare) = if labels {
+        // Codes instead of labels: digits as text and mixed types confuse some models. `y` stays, so that a second run of
+        // the cell does the same.
+        let codes = "codes, classes = pd.factorize(y)\ngoal = pd.Series(codes, index=X.index)";
         (
             "f1_score",
             "f1_score(y_test, predicted, average=\"macro\")",
-            ".astype(str)",
+            codes,
         )
     } else {
-        ("r2_score", "r2_score(y_test, predicted)", ".astype(float)")
+        (
+            "r2_score",
+            "r2_score(y_test, predicted)",
+            "goal = y.astype(float)",
+        )
     };
     format!(
-        "{}\nfrom sklearn.metrics import {metric}\nfrom sklearn.model_selection import train_test_split\n\ny = y{cast}\nrows = X.sample(min(len(X), {MOST_ROWS}), random_state=0).index\nX_train, X_test, y_train, y_test = train_test_split(X.loc[rows], y.loc[rows], test_size=0.2, random_state=0)\nmodel = {}.fit(X_train, y_train)\npredicted = model.predict(X_test)\nprint(\"held-out score:\", round({score}, 4))\nmodel = model.fit(X.loc[rows], y.loc[rows])",
+        "{}\nfrom sklearn.metrics import {metric}\nfrom sklearn.model_selection import train_test_split\n\n{prepare}\nrows = X.sample(min(len(X), {MOST_ROWS}), random_state=0).index\nX_train, X_test, y_train, y_test = train_test_split(X.loc[rows], goal.loc[rows], test_size=0.2, random_state=0)\nmodel = {}.fit(X_train, y_train)\npredicted = model.predict(X_test)\nprint(\"held-out score:\", round({score}, 4))\nmodel = model.fit(X.loc[rows], goal.loc[rows])",
         model.imports, model.make
     )
 }
@@ -192,7 +206,7 @@ fn forecast_check(model: &Model) -> String {
     )
 }
 
-const WRITE: &str = r#"submission = pd.DataFrame({__ID__: test[__ID__].to_numpy(), __TARGET__: model.predict(X_new)})
+const WRITE: &str = r#"submission = pd.DataFrame({__ID__: test[__ID__].to_numpy(), __TARGET__: __VALUES__})
 submission.to_csv(__FILE__, index=False)
 written = pd.read_csv(__FILE__)
 print(written.head(3))

@@ -42,6 +42,17 @@ pub fn load(table: &Table) -> String {
     )
 }
 
+/// The same code with its imports in front.
+pub fn imports_first(code: &str) -> String {
+    let is_import = |line: &&str| line.starts_with("import ") || line.starts_with("from ");
+    let (imports, rest): (Vec<&str>, Vec<&str>) = code.lines().partition(is_import);
+    let mut rest = rest.join("\n");
+    while rest.contains("\n\n\n") {
+        rest = rest.replace("\n\n\n", "\n\n");
+    }
+    format!("{}\n\n{}", imports.join("\n"), rest.trim_start())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,6 +61,14 @@ mod tests {
     fn literals_escape_what_would_end_them() {
         assert_eq!(literal("a\"b\\c\nd"), r#""a\"b\\c\nd""#);
         assert_eq!(literal(" m/z é"), "\" m/z é\"");
+    }
+
+    #[test]
+    fn imports_move_to_the_front() {
+        assert_eq!(
+            imports_first("import a\n\nx = 1\n\nfrom b import c\n\ny = 2"),
+            "import a\nfrom b import c\n\nx = 1\n\ny = 2"
+        );
     }
 
     #[test]

@@ -409,6 +409,99 @@ fn real_tables_give_queries_that_are_solved() {
     );
 }
 
+#[test]
+#[ignore = "takes minutes; needs a folder of CSV files named by SYNTH_TEST_TABLES"]
+fn real_tables_can_be_predicted() {
+    let (Some(python), Ok(source)) = (python(), std::env::var("SYNTH_TEST_TABLES")) else {
+        return;
+    };
+    let split = r#"
+import os, sys, json, time
+import numpy as np, pandas as pd
+path, root = sys.argv[1:]
+for encoding in ["utf-8", "cp1252"]:
+    try:
+        table = pd.read_csv(path, encoding=encoding)
+        break
+    except UnicodeDecodeError:
+        pass
+made = []
+table = table.sample(frac=1, random_state=0).reset_index(drop=True)
+numeric = [c for c in table.select_dtypes("number") if table[c].nunique() > 20]
+labels = [c for c in table.columns if 2 <= table[c].nunique() <= 10 and table[c].value_counts().min() > 5]
+for kind, columns in [("r2", numeric[:1]), ("macro_f1", labels[:1])]:
+    for column in columns:
+        rows = table[table[column].notna()].copy()
+        rows.insert(0, "row id", np.arange(len(rows)))
+        cut = int(len(rows) * 0.8)
+        if cut < 20:
+            continue
+        folder = os.path.join(root, kind)
+        os.makedirs(os.path.join(folder, "data"), exist_ok=True)
+        rows.iloc[:cut].to_csv(os.path.join(folder, "data", "train.csv"), index=False)
+        rows.iloc[cut:].drop(columns=[column]).to_csv(os.path.join(folder, "data", "test.csv"), index=False)
+        rows.iloc[cut:][["row id", column]].to_csv(os.path.join(folder, "truth.csv"), index=False)
+        made.append([kind, column])
+print(json.dumps(made))
+"#;
+    let mut worker = Worker::start(&python);
+    let (mut written, mut attempts) = (0, 0);
+    let entries = std::fs::read_dir(source).expect("readable");
+    for file in entries.map(|entry| entry.expect("readable").path()) {
+        let root = std::env::temp_dir().join(format!("synth-teacher-split-{}", std::process::id()));
+        std::fs::remove_dir_all(&root).ok();
+        let output = Command::new(&python)
+            .args(["-W", "ignore", "-c", split])
+            .arg(&file)
+            .arg(&root)
+            .output()
+            .expect("the test Python starts");
+        let made: Vec<(String, String)> =
+            serde_json::from_slice(&output.stdout).unwrap_or_default();
+        for (metric, target) in made {
+            let folder = root.join(&metric);
+            let question = prompt(
+                "trajectories/predict",
+                &json!({"train_file": "train.csv", "test_file": "test.csv", "target": target, "id_column": "row id",
+                    "submission_file": "submission.csv", "metric": metric, "time_column": null}),
+            );
+            let tables = worker.tables(&folder);
+            let task = prompt(
+                "trajectories/solve",
+                &json!({"title": "t", "context": "", "tables": tables, "question": question, "constraints": "", "answer_format": "the name of the file"}),
+            );
+            for seed in 0..3 {
+                std::fs::remove_file(folder.join("submission.csv")).ok();
+                let start = std::time::Instant::now();
+                let ended = converse(&PERFECT, &mut worker, &folder, &task, seed, false);
+                attempts += 1;
+                let failed: Vec<_> = ended
+                    .cells
+                    .iter()
+                    .filter(|(_, output)| output.contains("Traceback"))
+                    .collect();
+                written += usize::from(failed.is_empty() && folder.join("submission.csv").exists());
+                let score = ended.cells.iter().find_map(|(_, output)| {
+                    output.lines().find(|line| line.starts_with("held-out"))
+                });
+                eprintln!(
+                    "{} {metric} `{target}` {score:?} in {:?}",
+                    file.display(),
+                    start.elapsed()
+                );
+                for (code, output) in failed {
+                    eprintln!(
+                        "    {output}\n    after {}",
+                        code.lines().last().unwrap_or_default()
+                    );
+                }
+            }
+        }
+        std::fs::remove_dir_all(&root).ok();
+    }
+    eprintln!("{written} of {attempts} attempts wrote a file without an error");
+}
+
 /// A query out of an exploration's answer.
 #[derive(Clone, Debug)]
 struct Posed {
