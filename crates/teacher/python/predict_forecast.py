@@ -1,6 +1,13 @@
 def moment(column):
-    stamp = pd.to_datetime(column, errors="coerce") if not pd.api.types.is_numeric_dtype(column) else None
-    return (stamp if stamp is not None and stamp.notna().mean() > 0.8 else None), pd.to_numeric(column, errors="coerce")
+    """The column as moments in time, if it holds any, and as plain numbers."""
+    if pd.api.types.is_numeric_dtype(column):
+        if not column.dropna().between(19000101, 21001231).all():
+            return None, column
+        return pd.to_datetime(column.astype("Int64").astype(str), format="%Y%m%d", errors="coerce"), column
+    text = column.astype(str)
+    ways = [pd.to_datetime(text, errors="coerce", dayfirst=first, utc=True).dt.tz_localize(None) for first in (False, True)]
+    stamp = max(ways, key=lambda way: (way.notna().mean(), way.is_monotonic_increasing))
+    return (stamp if stamp.notna().mean() > 0.8 else None), pd.to_numeric(column, errors="coerce")
 
 
 known = train[train[__TARGET__].notna()].reset_index(drop=True)

@@ -12,6 +12,7 @@ use crate::solver::{Script, play};
 const LOOK: &str = include_str!("../python/predict_look.py");
 const FEATURES: &str = include_str!("../python/predict_features.py");
 const FORECAST: &str = include_str!("../python/predict_forecast.py");
+const FORECAST_CHECK: &str = include_str!("../python/predict_forecast_check.py");
 
 /// Rows to fit a model on, at most: with more, one cell could run out of its time.
 const MOST_ROWS: u32 = 12_000;
@@ -198,12 +199,12 @@ fn check(model: &Model, labels: bool) -> String {
     )
 }
 
-/// For forecasts a linear trend model and a seasonal average stand beside the chosen one, and the best on the latest rows is used.
+/// For forecasts simple trends stand beside the chosen model, and what does best on the latest known rows is used.
 fn forecast_check(model: &Model) -> String {
-    format!(
-        "{}\nfrom sklearn.linear_model import Ridge\nfrom sklearn.metrics import r2_score\n\ncandidates = {{\"chosen\": {}, \"trend\": Ridge(alpha=1.0)}}\nif \"month\" in X or \"hour\" in X:\n    from sklearn.tree import DecisionTreeRegressor\n    candidates[\"seasons\"] = DecisionTreeRegressor(max_depth=6, min_samples_leaf=5, random_state=0)\nX_recent, y_recent = X.tail({MOST_ROWS}), y.tail({MOST_ROWS})\ncut = int(len(X_recent) * 0.8)\nscores = {{}}\nfor name, candidate in candidates.items():\n    fitted = candidate.fit(X_recent.iloc[:cut], y_recent.iloc[:cut])\n    scores[name] = r2_score(y_recent.iloc[cut:], fitted.predict(X_recent.iloc[cut:]))\nprint(\"held-out score:\", {{name: round(score, 4) for name, score in scores.items()}})\nmodel = candidates[max(scores, key=scores.get)].fit(X_recent, y_recent)",
-        model.imports, model.make
-    )
+    FORECAST_CHECK
+        .replace("__IMPORTS__", model.imports)
+        .replace("__MODEL__", model.make)
+        .replace("__ROWS__", &MOST_ROWS.to_string())
 }
 
 const WRITE: &str = r#"submission = pd.DataFrame({__ID__: test[__ID__].to_numpy(), __TARGET__: __VALUES__})

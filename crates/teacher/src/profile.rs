@@ -8,6 +8,9 @@ use crate::python;
 
 const SCRIPT: &str = include_str!("../python/profile.py");
 
+/// Rows of a table that the look at it reads, at most: it must end within the time of one cell.
+const MOST_ROWS: u64 = 300_000;
+
 /// All tables with what joins them.
 #[derive(Clone, Debug, Default)]
 pub struct Profile {
@@ -56,11 +59,11 @@ pub fn script(tables: &[Table]) -> String {
     let rows: Vec<String> = tables
         .iter()
         .map(|table| {
-            format!(
-                "    {}: {},",
-                python::literal(&table.path),
-                python::read_csv(table)
-            )
+            let mut call = python::read_csv(table);
+            if table.rows > MOST_ROWS {
+                call.insert_str(call.len() - 1, &format!(", nrows={MOST_ROWS}"));
+            }
+            format!("    {}: {call},", python::literal(&table.path))
         })
         .collect();
     SCRIPT.replace("__TABLES__", &rows.join("\n"))
@@ -165,5 +168,34 @@ pub fn from_prompt(tables: &[Table]) -> Profile {
             })
             .collect(),
         keys: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_beginning_of_a_long_table_is_profiled() {
+        let table = |rows| Table {
+            path: "a.csv".into(),
+            rows,
+            ..Table::default()
+        };
+        assert!(script(&[table(5_000_000)]).contains("pd.read_csv(\"data/a.csv\", nrows=300000)"));
+        assert!(!script(&[table(50)]).contains("nrows"));
+    }
+
+    #[test]
+    fn a_profile_is_read_from_the_line_that_holds_it() {
+        let printed = "a.csv (3, 2)\nPROFILE {\"tables\":[{\"path\":\"a.csv\",\"rows\":3,\"columns\":[{\"n\":\" m/z\",\"u\":12,\"m\":1,\"num\":[1,2,3,4,5,6]},{\"n\":\"c\",\"u\":2,\"m\":0,\"cat\":[[\"x\",2],[true,1]]}]}],\"keys\":[]}";
+        let profile = read(printed).expect("a profile was printed");
+        assert_eq!(profile.tables[0].columns[0].name, " m/z");
+        assert_eq!(profile.tables[0].columns[0].numbers.len(), 6);
+        assert_eq!(
+            profile.tables[0].columns[1].values[1],
+            (Filling::Plain("True".into()), 1)
+        );
+        assert!(read("PROFILE {\"tables\": [...]").is_none());
     }
 }
