@@ -126,9 +126,15 @@ const RULES: [Rule; 9] = [
         (
             seen.duplicate_of.is_none(),
             seen.duplicate_of
-                .map_or("no other source has these tables".to_owned(), |other| {
-                    format!("the same tables as `{other}`")
-                }),
+                .map_or(
+                    "no other source has these tables".to_owned(),
+                    |other| match seen.source.questions.len() {
+                        0 => format!("the same tables as `{other}`"),
+                        questions => format!(
+                            "the same tables as `{other}`; its {questions} questions go with it"
+                        ),
+                    },
+                ),
         )
     }),
 ];

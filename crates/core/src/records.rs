@@ -136,6 +136,8 @@ pub struct Source {
     pub team_count: Option<u64>,
     /// What may be done with the data.
     pub licence: Licence,
+    /// Whom to name and where it was taken from, in a sentence.
+    pub attribution: String,
     /// Topics as the origin names them.
     pub tags: Vec<String>,
     /// The data files, sorted by path.

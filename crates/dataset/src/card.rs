@@ -27,6 +27,8 @@ pub struct CardSource {
     pub origin: String,
     /// Its licence: SPDX identifier or name.
     pub licence: String,
+    /// Whom to name and where it was taken from; may be empty.
+    pub attribution: String,
     /// Whether rows that quote the data may be passed on.
     pub redistributable: bool,
     /// The side of the split it is on.
@@ -307,7 +309,7 @@ fn licences(text: &mut String, card: &Card) -> std::fmt::Result {
         text,
         "| licence | source | origin | may be passed on | split | rows |\n|---|---|---|---|---|---:|"
     )?;
-    for source in sources {
+    for source in &sources {
         let name = if source.title.is_empty() {
             source.name.clone()
         } else {
@@ -320,6 +322,13 @@ fn licences(text: &mut String, card: &Card) -> std::fmt::Result {
             "| {licence} | {name} | {origin} | {passed_on} | {} | {} |",
             source.split, source.rows
         )?;
+    }
+    for source in sources
+        .iter()
+        .filter(|source| !source.attribution.is_empty())
+    {
+        let attribution = source.attribution.replace('\n', " ");
+        writeln!(text, "\n`{}`: {attribution}", source.name)?;
     }
     writeln!(text)
 }
@@ -395,6 +404,7 @@ mod tests {
             title: "A | B".to_owned(),
             origin: "folder".to_owned(),
             licence: licence.to_owned(),
+            attribution: format!("{name} by its makers,\n1999"),
             redistributable: true,
             split: "train".to_owned(),
             rows: 3,

@@ -134,11 +134,8 @@ pub(super) fn assemble(
             if !said.title.is_empty() {
                 source.title = said.title;
             }
-            source.pages.description = if said.origin.is_empty() {
-                said.description
-            } else {
-                format!("{}\n\n{}", said.description, said.origin)
-            };
+            source.pages.description = said.description;
+            source.attribution = said.origin;
             source.pages.data = said.data;
             if !said.licence.is_empty() {
                 source.licence = Licence {

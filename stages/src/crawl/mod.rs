@@ -156,6 +156,7 @@ pub(crate) fn bare(origin: synth_core::Origin, slug: &str) -> Source {
             name: "unknown".to_owned(),
             redistributable: false,
         },
+        attribution: String::new(),
         tags: Vec::new(),
         files: Vec::new(),
         target: None,

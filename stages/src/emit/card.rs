@@ -110,6 +110,7 @@ pub(super) fn card(
                 title: source.title,
                 origin: source.origin.as_str().to_owned(),
                 licence: source.licence.name,
+                attribution: source.attribution,
                 redistributable: source.licence.redistributable,
                 split: split.clone(),
                 rows: *rows,

@@ -1,0 +1,173 @@
+//! Every prompt rendered with fixed records, so that a change of one shows as text.
+
+use std::collections::BTreeSet;
+
+use minijinja::{Value, context, value::Serde};
+use synth_core::{ColumnSummary, ExecutionFacts, TableSummary};
+use synth_stages::prompts::{self, Prompt, render};
+
+fn column(name: &str, kind: &str, range: Option<(&str, &str)>) -> ColumnSummary {
+    ColumnSummary {
+        name: name.to_owned(),
+        kind: kind.to_owned(),
+        missing: 2,
+        distinct: 1000,
+        min: range.map(|(min, _)| min.to_owned()),
+        max: range.map(|(_, max)| max.to_owned()),
+        mean: None,
+        examples: vec!["a".to_owned(), "b".to_owned()],
+    }
+}
+
+fn tables() -> Value {
+    let table = |path: &str, encoding: &str, separator: &str| TableSummary {
+        path: path.to_owned(),
+        encoding: encoding.to_owned(),
+        separator: separator.to_owned(),
+        rows: 1200,
+        columns: vec![
+            column("price eur", "number", Some(("1.5", "9"))),
+            column("kind", "text", None),
+        ],
+    };
+    Value::from(Serde(vec![
+        table("orders.csv", "utf-8", ","),
+        table("kunden.csv", "cp1252", ";"),
+    ]))
+}
+
+#[test]
+fn the_rules_for_agents() {
+    for (name, prompt) in [
+        ("tags", &prompts::AGENT_TAGS),
+        ("tools", &prompts::AGENT_TOOLS),
+    ] {
+        insta::assert_snapshot!(
+            format!("agent_{name}"),
+            render(prompt, context! { turns => 15, cell_seconds => 60 })
+        );
+    }
+}
+
+#[test]
+fn the_reminder() {
+    for scaffold in ["tags", "tools"] {
+        let problem = "Your message held no action.";
+        insta::assert_snapshot!(
+            format!("reminder_{scaffold}"),
+            render(&prompts::AGENT_REMINDER, context! { problem, scaffold })
+        );
+    }
+}
+
+#[test]
+fn the_exploration() {
+    let inputs = |seed_question: Option<&str>, context: &str| {
+        context! { title => "shop", context => context, tables => tables(), per_task => 5, seed_question => seed_question }
+    };
+    insta::assert_snapshot!("explore", render(&prompts::EXPLORE, inputs(None, "")));
+    insta::assert_snapshot!(
+        "explore_with_seed",
+        render(
+            &prompts::EXPLORE,
+            inputs(Some("What is the mean price?"), "Orders of a shop.")
+        )
+    );
+}
+
+#[test]
+fn the_question() {
+    let inputs = context! {
+        title => "shop",
+        context => "Orders of a shop.",
+        tables => tables(),
+        question => "What is the mean of `price eur`?",
+        constraints => "Two decimals.",
+        answer_format => "@mean[number]",
+    };
+    insta::assert_snapshot!("solve", render(&prompts::SOLVE, inputs));
+}
+
+#[test]
+fn the_prediction() {
+    let inputs = |metric: &str, time_column: Option<&str>| {
+        context! {
+            train_file => "train.csv",
+            test_file => "test.csv",
+            target => "kind",
+            id_column => "row_id",
+            submission_file => "submission.csv",
+            metric => metric,
+            time_column => time_column,
+        }
+    };
+    insta::assert_snapshot!(
+        "predict_classes",
+        render(&prompts::PREDICT, inputs("macro_f1", None))
+    );
+    insta::assert_snapshot!(
+        "predict_future",
+        render(&prompts::PREDICT, inputs("clipped_r2", Some("month")))
+    );
+}
+
+#[test]
+fn the_judgement() {
+    let facts = ExecutionFacts {
+        cells: 3,
+        failed_cells: 1,
+        last_cell_ok: true,
+        answer_in_outputs: true,
+    };
+    let inputs = context! {
+        question => "What is the mean of `price eur`?",
+        constraints => "",
+        answer_format => "@mean[number]",
+        transcript => "## Agent\n\n<answer>@mean[3.1]</answer>",
+        answer => "@mean[3.1]",
+        reference => "@mean[3.1]",
+        reward => "1.0000",
+        facts => Value::from(Serde(facts)),
+    };
+    insta::assert_snapshot!("grade", render(&prompts::GRADE, inputs));
+}
+
+/// What a prompt's front matter says.
+fn front_matter(prompt: &Prompt) -> (u32, BTreeSet<String>) {
+    let (front, _) = prompt
+        .text
+        .strip_prefix("---\n")
+        .and_then(|rest| rest.split_once("\n---\n"))
+        .expect("front matter");
+    let field = |name: &str| {
+        front
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!("{name}: ")))
+            .expect("a field")
+    };
+    let inputs = field("inputs")
+        .trim_matches(['[', ']'])
+        .split(", ")
+        .map(str::to_owned)
+        .collect();
+    (field("version").parse().expect("a version"), inputs)
+}
+
+#[test]
+fn the_front_matter_names_the_inputs_that_a_template_uses() {
+    let environment = minijinja::Environment::new();
+    for prompt in prompts::ALL {
+        let (version, named) = front_matter(prompt);
+        assert!(version >= 1, "{}", prompt.name);
+        let template = environment
+            .template_from_str(prompt.body())
+            .expect("a template");
+        let used: BTreeSet<String> = template.undeclared_variables(false).into_iter().collect();
+        let missing: Vec<_> = used.difference(&named).collect();
+        assert!(
+            missing.is_empty(),
+            "`{}` uses {missing:?}, which its front matter does not name",
+            prompt.name
+        );
+    }
+}
