@@ -48,6 +48,15 @@ impl Services {
         }
     }
 
+    /// Takes these sandboxes instead of starting a backend of its own.
+    #[must_use]
+    pub fn with_sandboxes(self, sandboxes: Arc<dyn Sandboxes>) -> Self {
+        Self {
+            sandboxes: OnceCell::new_with(Some(sandboxes)),
+            ..self
+        }
+    }
+
     /// The model that plays a role.
     pub async fn model(&self, role: &str) -> Result<Arc<dyn ChatModel>, StageError> {
         let name = name_of(&self.config, role);
