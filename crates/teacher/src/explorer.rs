@@ -266,6 +266,7 @@ fn attempt(
         candidate.problem.cells(style).join("\n\n")
     );
     let mut code = python::imports_first(&whole);
+    code.push_str(&unrounded(&code));
     if let Some(check) = candidate.problem.check() {
         code.push_str(&format!("\nprint(\"one clear answer:\", bool({check}))"));
     }
@@ -275,9 +276,38 @@ fn attempt(
     }
 }
 
+/// Lines that print each rounded value once more without rounding: one that lies between two roundings makes no reference.
+fn unrounded(code: &str) -> String {
+    static PRINTED: LazyLock<Regex> =
+        LazyLock::new(|| pattern(r#"(?m)^print\(f"@(\w+)\[\{(.*):\.(\d)f\}\]"\)$"#));
+    PRINTED
+        .captures_iter(code)
+        .map(|found| {
+            let (name, expression, digits) = (&found[1], &found[2], &found[3]);
+            format!("\nprint(f\"{name} before rounding to {digits}: {{{expression}:.15g}}\")")
+        })
+        .collect::<Vec<_>>()
+        .concat()
+}
+
+/// Whether a run shows a value so close to the middle of two roundings that another way to it may round otherwise.
+fn is_between_roundings(output: &str) -> bool {
+    static SHOWN: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(r"(?m)^\w+ before rounding to (\d): (-?[0-9.]+(?:e[+-]?\d+)?)\s*$")
+    });
+    SHOWN.captures_iter(output).any(|found| {
+        let digits: i32 = found[1].parse().unwrap_or(0);
+        let scaled = found[2].parse::<f64>().unwrap_or(0.0).abs() * 10f64.powi(digits);
+        (scaled.fract() - 0.5).abs() < 1e-4
+    })
+}
+
 /// The values that a candidate's run printed, if they make a good reference.
 fn result(candidate: &Candidate, step: &Step) -> Option<Vec<(String, String)>> {
-    if step.error().is_some() || step.output.contains("one clear answer: False") {
+    if step.error().is_some()
+        || step.output.contains("one clear answer: False")
+        || is_between_roundings(&step.output)
+    {
         return None;
     }
     if candidate.problem.check().is_some() && !step.output.contains("one clear answer: True") {
@@ -348,5 +378,26 @@ fn report(kept: &[Kept], count: usize) -> Move {
     Move {
         thought,
         action: Action::Answer(answer),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_between_two_roundings_are_noticed() {
+        let code = "x = 0.09125\nprint(f\"@mean[{x:.4f}]\")\nprint(f\"@rows[{12}]\")";
+        assert_eq!(
+            unrounded(code),
+            "\nprint(f\"mean before rounding to 4: {x:.15g}\")"
+        );
+        assert!(is_between_roundings("mean before rounding to 4: 0.09125"));
+        assert!(is_between_roundings(
+            "mean before rounding to 4: 0.0912499999999"
+        ));
+        assert!(!is_between_roundings(
+            "mean before rounding to 4: 0.09123\n@rows[12]"
+        ));
     }
 }

@@ -216,10 +216,9 @@ impl Report {
                 let reference = values(&query.reference);
                 let output = &ended.cells[query.cell - 1].1;
                 for (name, value) in &reference {
-                    assert!(
-                        output.contains(&format!("@{name}[{value}]")),
-                        "{query:?}\n{output}"
-                    );
+                    let printed = conversation::printed(&[output], name);
+                    let found = printed.as_deref().map(str::trim);
+                    assert_eq!(found, Some(value.as_str()), "{query:?}\n{output}");
                 }
                 for attempt in 0..attempts {
                     let task = solve_prompt(&tables, &query);
