@@ -162,16 +162,26 @@ fn stage_names() -> Vec<&'static str> {
 
 /// The stages and the exit codes, for `--help`.
 fn after_help() -> String {
-    let mut text = "Stages, in order:\n".to_owned();
-    for stage in synth_stages::STAGES {
-        text.push_str(&format!("  {:<13} {}\n", stage.name(), stage.about()));
-    }
-    text.push_str("\nExit codes:\n");
-    for (code, meaning) in ExitCode::TABLE {
-        text.push_str(&format!("  {:<13} {meaning}\n", code as u8));
-    }
-    text.push_str("\nConfiguration: embedded defaults, then the file, then SYNTH__SECTION__KEY in the environment, then --set.");
-    text
+    let lines = |rows: &mut dyn Iterator<Item = (String, &str)>| -> String {
+        let rows: Vec<String> = rows
+            .map(|(name, about)| format!("  {name:<13} {about}"))
+            .collect();
+        rows.join("\n")
+    };
+    let stages = lines(
+        &mut synth_stages::STAGES
+            .iter()
+            .map(|stage| (stage.name().to_owned(), stage.about())),
+    );
+    let codes = lines(
+        &mut ExitCode::TABLE
+            .iter()
+            .map(|(code, meaning)| ((*code as u8).to_string(), *meaning)),
+    );
+    format!(
+        "Stages, in order:\n{stages}\n\nExit codes:\n{codes}\n\n\
+         Configuration: embedded defaults, then the file, then SYNTH__SECTION__KEY in the environment, then --set."
+    )
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ pub async fn run(arguments: RunArguments) -> Result<ExitCode, Failure> {
     let say = move |text: &str| {
         teller.on(&Event::Note {
             text: text.to_owned(),
-        })
+        });
     };
     let services = Services::new(&config, memo, config.run.output.join("tmp"), say);
     let cancel = Cancel::default();

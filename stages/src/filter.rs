@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use synth_core::config::FilterConfig;
-use synth_core::{FailureKind, Fingerprint, RecordError, Source, TableSummary};
-use synth_pipeline::{Item, Outcome, Record, Stage, StageError, Summary, WorkError};
+use synth_core::{DataFile, FailureKind, Fingerprint, RecordError, Source, TableSummary};
+use synth_pipeline::{Blobs, Item, Outcome, Record, Stage, StageError, Summary, WorkError};
 
 use crate::services::Services;
 use crate::{Cx, tables};
@@ -75,17 +75,17 @@ const RULES: [Rule; 9] = [
             ),
         )
     }),
+    ("too_large", |config, seen| {
+        let bytes = bytes_of(seen.source);
+        (
+            bytes <= config.max_bytes,
+            format!("{bytes} bytes; at most {}", config.max_bytes),
+        )
+    }),
     ("unreadable_tables", |_, seen| {
         (
             !seen.tables.is_empty(),
             format!("{} tables can be read; needs one", seen.tables.len()),
-        )
-    }),
-    ("too_large", |config, seen| {
-        let bytes: u64 = seen.source.files.iter().map(|file| file.bytes).sum();
-        (
-            bytes <= config.max_bytes,
-            format!("{bytes} bytes; at most {}", config.max_bytes),
         )
     }),
     ("too_few_rows", |config, seen| {
@@ -226,24 +226,15 @@ async fn judge(cx: &Cx<'_>, candidate: Candidate) -> Result<Outcome<FilteredSour
         source,
         duplicate_of,
     } = candidate;
-    let mut summaries = Vec::new();
-    for file in source
-        .files
-        .iter()
-        .filter(|file| tables::is_table(&file.path))
-    {
-        let bytes = cx.blobs.read(file.blake3).map_err(|error| {
-            RecordError::spurious(
-                FailureKind::Data,
-                "missing_blob",
-                format!("cannot read `{}` from the data store: {error}", file.path),
-            )
-        })?;
-        // A table that cannot be read counts as absent; the rule `unreadable_tables` speaks when none is left.
-        if let Ok(table) = tables::read_table(&bytes) {
-            summaries.push(tables::measure(&file.path, &table));
-        }
-    }
+    let summaries = if bytes_of(&source) <= cx.config.filter.max_bytes {
+        let (blobs, files) = (cx.blobs.clone(), source.files.clone());
+        // Parsing tables is work for a thread of its own.
+        tokio::task::spawn_blocking(move || measure(&blobs, &files))
+            .await
+            .map_err(|error| StageError::Files(format!("cannot measure tables: {error}")))??
+    } else {
+        Vec::new()
+    };
     let seen = Seen {
         source: &source,
         tables: &summaries,
@@ -277,45 +268,66 @@ async fn judge(cx: &Cx<'_>, candidate: Candidate) -> Result<Outcome<FilteredSour
     })
 }
 
+/// The tables among these files. One that cannot be read counts as absent; the rule `unreadable_tables` speaks when none is
+/// left.
+fn measure(blobs: &Blobs, files: &[DataFile]) -> Result<Vec<TableSummary>, RecordError> {
+    let mut summaries = Vec::new();
+    for file in files.iter().filter(|file| tables::is_table(&file.path)) {
+        let bytes = blobs.read(file.blake3).map_err(|error| {
+            let message = format!("cannot read `{}` from the data store: {error}", file.path);
+            RecordError::spurious(FailureKind::Data, "missing_blob", message)
+        })?;
+        if let Ok(table) = tables::read_table(&bytes) {
+            summaries.push(tables::measure(&file.path, &table));
+        }
+    }
+    Ok(summaries)
+}
+
+fn bytes_of(source: &Source) -> u64 {
+    source.files.iter().map(|file| file.bytes).sum()
+}
+
 /// What the source's tables say, however they are written; remembered, since it rests on the files' content alone.
 async fn signature(cx: &Cx<'_>, source: &Source) -> Result<Fingerprint, StageError> {
     let mut parts = Vec::new();
+    let is_too_large = bytes_of(source) > cx.config.filter.max_bytes;
     for file in &source.files {
-        let key = Fingerprint::of(&(
-            "content signature",
-            tables::SUMMARY_VERSION,
-            tables::ending(&file.path),
-            file.blake3,
-        ));
-        let signature = match cx
-            .services
-            .memo
-            .get(key)
-            .await?
-            .as_deref()
-            .map(serde_json::from_slice)
-        {
-            Some(Ok(signature)) => signature,
-            _ => {
-                // A file that is not in the store yet (while planning) is told apart by its bytes alone.
-                let signature = cx.blobs.read(file.blake3).map_or(file.blake3, |bytes| {
-                    tables::content_signature(&file.path, &bytes)
-                });
-                if !cx.is_planning() {
-                    cx.services
-                        .memo
-                        .put(
-                            key,
-                            serde_json::to_vec(&signature)
-                                .expect("a fingerprint serialises to JSON"),
-                        )
-                        .await?;
-                }
-                signature
-            }
-        };
-        parts.push(signature);
+        // What is not read, or not in the store yet, is told apart by its bytes alone.
+        parts.push(if is_too_large {
+            file.blake3
+        } else {
+            signature_of(cx, file).await?
+        });
     }
     parts.sort();
     Ok(Fingerprint::of(&parts))
+}
+
+async fn signature_of(cx: &Cx<'_>, file: &DataFile) -> Result<Fingerprint, StageError> {
+    let ending = tables::ending(&file.path);
+    let key = Fingerprint::of(&(
+        "content signature",
+        tables::SUMMARY_VERSION,
+        ending,
+        file.blake3,
+    ));
+    if let Some(Ok(known)) = cx
+        .services
+        .memo
+        .get(key)
+        .await?
+        .as_deref()
+        .map(serde_json::from_slice)
+    {
+        return Ok(known);
+    }
+    let signature = cx.blobs.read(file.blake3).map_or(file.blake3, |bytes| {
+        tables::content_signature(&file.path, &bytes)
+    });
+    if !cx.is_planning() {
+        let bytes = serde_json::to_vec(&signature).expect("a fingerprint serialises to JSON");
+        cx.services.memo.put(key, bytes).await?;
+    }
+    Ok(signature)
 }

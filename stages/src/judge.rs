@@ -115,7 +115,7 @@ async fn grade(cx: &Cx<'_>, case: Case) -> Result<Outcome<Judgement>, WorkError>
     Ok(Outcome::kept(judgement(
         &trajectory,
         model.name(),
-        opinions,
+        &opinions,
         facts,
     )))
 }
@@ -296,7 +296,7 @@ fn parse(content: &str) -> Result<Opinion, String> {
 fn judgement(
     trajectory: &Trajectory,
     model: &str,
-    opinions: Vec<Opinion>,
+    opinions: &[Opinion],
     facts: ExecutionFacts,
 ) -> Judgement {
     let criteria = Criterion::ALL
@@ -330,7 +330,7 @@ fn judgement(
         },
         model: model.to_owned(),
         samples: opinions.len() as u32,
-        agreement: agreement(&opinions),
+        agreement: agreement(opinions),
         facts,
     }
 }

@@ -26,9 +26,9 @@ pub(crate) fn seeded(
 }
 
 /// The settings of one draw, as the endpoint saw them: the draw's number is added to the seed.
-pub(crate) fn drawn(sampling: Sampling, sample: u32) -> Sampling {
+pub(crate) fn drawn(sampling: &Sampling, sample: u32) -> Sampling {
     Sampling {
         seed: sampling.seed.map(|seed| seed + u64::from(sample)),
-        ..sampling
+        ..sampling.clone()
     }
 }

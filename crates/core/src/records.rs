@@ -480,7 +480,7 @@ pub struct Observation {
     pub stdout: String,
     /// What it wrote to standard error, warnings among it.
     pub stderr: String,
-    /// The last expression's value, as IPython shows it.
+    /// The last expression's value, as `IPython` shows it.
     pub value: Option<String>,
     /// Whether anything was cut.
     pub truncated: bool,

@@ -15,6 +15,7 @@ use crate::tables;
 /// What a person may say of a source.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[expect(clippy::struct_field_names, reason = "the names of the file's keys")]
 struct Description {
     title: String,
     description: String,
@@ -178,7 +179,7 @@ pub(super) fn assemble(
                 unusable = unusable.or(Some((
                     "unreadable_file".to_owned(),
                     format!("cannot read `{path}` of `{slug}`: {error}"),
-                )))
+                )));
             }
         }
     }

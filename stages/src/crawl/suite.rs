@@ -14,6 +14,7 @@ use synth_core::{Licence, Origin, SuiteQuestion};
 use synth_pipeline::{Rejected, StageError};
 
 use super::{Found, Place, bare, data_file};
+use crate::tables::ending;
 
 /// An archive that unpacks to more than this is refused: suites are small, so it is something else.
 const MAX_UNPACKED: u64 = 2 << 30;
@@ -50,7 +51,7 @@ pub(super) fn find(
     let mut tasks = 0;
     for listing in files
         .keys()
-        .filter(|path| path.ends_with(".json") || path.ends_with(".jsonl"))
+        .filter(|path| matches!(ending(path).as_str(), "json" | "jsonl"))
     {
         let Some(entries) = entries(listing, &bytes(&files[listing])?) else {
             continue;
@@ -60,8 +61,8 @@ pub(super) fn find(
             tasks += 1;
             match entry {
                 Ok(entry) => {
-                    let data = entry.data.iter().map(|path| join(folder, path)).collect();
-                    groups.entry(data).or_default().add(name, place, entry);
+                    let tables = entry.data.iter().map(|path| join(folder, path)).collect();
+                    groups.entry(tables).or_default().add(name, place, &entry);
                 }
                 Err(message) => {
                     let id = format!("{name}/#{place}");
@@ -102,7 +103,7 @@ struct Group {
 }
 
 impl Group {
-    fn add(&mut self, suite: &str, place: usize, entry: Entry) {
+    fn add(&mut self, suite: &str, place: usize, entry: &Entry) {
         let text = |key: &str| {
             entry
                 .metadata
@@ -179,7 +180,7 @@ impl Group {
         data: &[String],
         files: &Files,
         licence: &Licence,
-        date: &str,
+        dated: &str,
     ) -> Result<Found, StageError> {
         let names: Vec<&str> = data
             .iter()
@@ -193,7 +194,7 @@ impl Group {
         let mut source = bare(Origin::Suite, &format!("{suite}/{stem}"));
         source.title = names.join(", ");
         source.licence = licence.clone();
-        date.clone_into(&mut source.fetched_at);
+        dated.clone_into(&mut source.fetched_at);
         source.questions = self.questions;
         let missing: Vec<&str> = data
             .iter()
@@ -250,7 +251,7 @@ fn join(folder: &str, path: &str) -> String {
 
 /// The tasks in a JSON file: a list, or one on each line. `None` where it holds something else.
 fn entries(path: &str, bytes: &[u8]) -> Option<Vec<Result<Entry, String>>> {
-    let values: Vec<Value> = if path.ends_with(".jsonl") {
+    let values: Vec<Value> = if ending(path) == "jsonl" {
         bytes
             .split(|byte| *byte == b'\n')
             .filter(|line| !line.trim_ascii().is_empty())

@@ -210,12 +210,11 @@ fn messages(trajectory: &Trajectory, target: &Target) -> Vec<Message> {
     let message = |turn: &Turn| match turn.role {
         Role::System if of_tools => ("system".to_owned(), system_prompt(target)),
         Role::System => ("system".to_owned(), turn.content.clone()),
-        Role::User => ("user".to_owned(), turn.content.clone()),
         Role::Observation if of_tools => (
             "user".to_owned(),
             Scaffold(ScaffoldKind::Tags).wrap(&turn.content),
         ),
-        Role::Observation => ("user".to_owned(), turn.content.clone()),
+        Role::User | Role::Observation => ("user".to_owned(), turn.content.clone()),
         Role::Assistant if of_tools => ("assistant".to_owned(), with_tags(turn)),
         Role::Assistant => ("assistant".to_owned(), turn.content.clone()),
     };

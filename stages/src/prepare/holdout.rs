@@ -213,7 +213,7 @@ fn write(
         let mut write = |fields: Vec<&str>| {
             writer
                 .write_record(fields)
-                .expect("writing to memory does not fail")
+                .expect("writing to memory does not fail");
         };
         write(header.collect());
         for (place, row) in rows.iter().enumerate() {

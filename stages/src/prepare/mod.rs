@@ -23,7 +23,7 @@ pub struct Prepare;
 /// The file that predictions are written to.
 pub const SUBMISSION: &str = "submission.csv";
 
-/// Numbers in suite answers may differ by this much, as in DAEval.
+/// Numbers in suite answers may differ by this much, as in `DAEval`.
 const ABS_TOLERANCE: f64 = 1e-6;
 /// Predictions from here on count as a success: DARE-bench's thresholds for rejection sampling (0.8, 0.7, 0.3).
 const SUCCESS: [(TaskKind, f64); 3] = [
