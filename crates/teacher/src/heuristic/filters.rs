@@ -35,7 +35,7 @@ pub fn filters(reading: &Reading) -> Vec<Filter> {
     found
 }
 
-/// `Embarked = 'C'`, `(DIR) equal to 180`.
+/// `Grade = 'C'`, `(ANGLE) equal to 90`.
 fn equality(reading: &Reading, column: &Column) -> Option<String> {
     let source = format!(
         r#"(?i){}['")\]]*\s*(?:column\s+)?(?:==|=|is equal to|exactly equal to|equal to|equals)\s*['"]?([A-Za-z][\w-]*|-?\d+(?:\.\d+)?)"#,
@@ -85,7 +85,7 @@ fn year(reading: &Reading, column: &Column) -> Option<String> {
     ))
 }
 
-/// `male passengers`, `the "Americas" region`.
+/// `female birds`, `the "coastal" habitat`.
 fn named_value(reading: &Reading, column: &Column) -> Option<String> {
     if column.kind != "text" || column.distinct > 30 {
         return None;
@@ -131,7 +131,7 @@ fn is_flag(column: &Column) -> bool {
         && (column.kind == "boolean" || column.kind == "integer" && column.shown.trim() == "0 to 1")
 }
 
-/// `who survived`, for a column of zeros and ones.
+/// `who renewed`, for a column of zeros and ones.
 fn verb(reading: &Reading, column: &Column) -> Option<String> {
     if !is_flag(column) {
         return None;
@@ -152,7 +152,7 @@ fn verb(reading: &Reading, column: &Column) -> Option<String> {
 
 const ORDINALS: [(&str, u8); 4] = [("first", 1), ("second", 2), ("third", 3), ("fourth", 4)];
 
-/// `in first class`, for a column such as `Pclass`.
+/// `in first class`, for a column such as `Wclass`.
 fn ordinal(reading: &Reading, column: &Column) -> Option<String> {
     let name = column.name.to_lowercase();
     if column.kind != "integer" || column.distinct > 10 || !name.ends_with("class") {

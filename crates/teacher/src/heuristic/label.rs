@@ -15,7 +15,6 @@ pub(super) fn is_label(lower: &str) -> bool {
         "relationship",
         "model_fit",
         "distribution",
-        "bmi_",
         "normality",
     ]
     .iter()

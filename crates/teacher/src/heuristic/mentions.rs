@@ -21,7 +21,7 @@ pub fn mentions(text: &str, table: &Table) -> Vec<Mention> {
         .iter()
         .filter_map(|column| mention(text, &words, column))
         .collect();
-    // A longer name at the same place is the one that is meant: "No. of cases_min", not "No. of cases".
+    // A longer name at the same place is the one that is meant: "price_max", not "price".
     let spans: Vec<(usize, usize, u8)> = found
         .iter()
         .map(|(mention, length)| (mention.place, mention.place + length, mention.strength))
@@ -81,7 +81,7 @@ fn mention(
     {
         return hit(place, name.len(), 2);
     }
-    // "wind speed" is WINDSPEED, "fares" is Fare, "free agency eligibility" is indicator_of_free_agency_eligibility.
+    // "wing span" is WINGSPAN, "prices" is Price.
     let target: String = flat(name);
     if target.len() > 2 {
         for start in 0..words.len() {
@@ -244,21 +244,21 @@ mod tests {
     fn columns_are_found_in_quotes_in_words_and_in_other_forms() {
         assert_eq!(
             found(
-                "Is there a link between the wind speed and 'BARO'?",
-                &["BARO", "WINDSPEED", "AT"]
+                "Is there a link between the wing span and 'MASS'?",
+                &["MASS", "WINGSPAN", "AT"]
             ),
-            ["WINDSPEED", "BARO"]
+            ["WINGSPAN", "MASS"]
         );
         assert_eq!(
-            found("the mean fare of the fares", &["Fare", "Age"]),
-            ["Fare"]
+            found("the mean price of the prices", &["Price", "Age"]),
+            ["Price"]
         );
         assert_eq!(
             found(
-                "the star ratings and the review counts",
-                &["review_count", "star_rating"]
+                "the leaf lengths and the petal counts",
+                &["petal_count", "leaf_length"]
             ),
-            ["star_rating", "review_count"]
+            ["leaf_length", "petal_count"]
         );
     }
 
@@ -266,10 +266,10 @@ mod tests {
     fn the_longest_name_at_a_place_wins() {
         assert_eq!(
             found(
-                "the \"No. of cases_min\" column",
-                &["No. of cases", "No. of cases_min"]
+                "the \"No. of eggs_min\" column",
+                &["No. of eggs", "No. of eggs_min"]
             ),
-            ["No. of cases_min"]
+            ["No. of eggs_min"]
         );
     }
 }

@@ -258,9 +258,9 @@ mod tests {
 
     #[test]
     fn names_say_their_statistic() {
-        assert_eq!(statistic("price_range_std_dev"), Some(Statistic::Std));
-        assert_eq!(statistic("mean_windspeed"), Some(Statistic::Mean));
-        assert_eq!(statistic("fare_skewness"), Some(Statistic::Skew));
+        assert_eq!(statistic("height_std_dev"), Some(Statistic::Std));
+        assert_eq!(statistic("mean_wingspan"), Some(Statistic::Mean));
+        assert_eq!(statistic("price_skewness"), Some(Statistic::Skew));
         assert_eq!(statistic("winner"), None);
     }
 }
