@@ -4,7 +4,7 @@ use synth_core::config::PrepareConfig;
 use synth_core::{DataFile, Fingerprint, Target, TargetKind};
 use synth_pipeline::{Blobs, StageError};
 
-use crate::tables::{Table, read_table};
+use crate::tables::{Table, is_missing, read_table};
 
 /// The three parts, as CSV.
 pub(super) struct Parts {
@@ -92,7 +92,7 @@ fn split_table(
         .map(|name| column(name, "time_column"))
         .transpose()?;
     let mut rows: Vec<usize> = (0..table.rows.len())
-        .filter(|row| !table.rows[*row][target_at].trim().is_empty())
+        .filter(|row| !is_missing(&table.rows[*row][target_at]))
         .collect();
 
     let values: std::collections::BTreeSet<&str> = rows
@@ -300,6 +300,20 @@ mod tests {
         assert_eq!(read_table(&parts.test).unwrap().header, ["row_id", "t"]);
         assert_eq!(column(&parts.test, "t")[0], "80");
         assert_eq!(column(&parts.truth, "y")[19], "297");
+    }
+
+    #[test]
+    fn rows_without_a_target_are_in_neither_part() {
+        let gap = |i: usize| ["", "NA", "nan"][i % 3];
+        let table = table((0..120).map(|i| match i % 4 {
+            0 => format!("{i},1,{}", gap(i / 4)),
+            _ => format!("{i},1,{i}"),
+        }));
+        let parts = split_table(&table, &target(TargetKind::Regression), &config(), 1)
+            .ok()
+            .unwrap();
+        let rows = column(&parts.train, "y").len() + column(&parts.truth, "y").len();
+        assert_eq!(rows, 90);
     }
 
     #[test]

@@ -63,7 +63,7 @@ impl Stage<Services> for Prepare {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     // `prepare.eval_share` is not among them: a source keeps the side that it was given.

@@ -84,7 +84,7 @@ fn column<'a>(name: &str, cells: impl Iterator<Item = &'a str>) -> ColumnSummary
 }
 
 /// What pandas takes for a missing value.
-fn is_missing(cell: &str) -> bool {
+pub fn is_missing(cell: &str) -> bool {
     matches!(
         cell.trim(),
         "" | "#N/A"

@@ -3,5 +3,5 @@
 mod measure;
 mod read;
 
-pub use measure::{SUMMARY_VERSION, measure};
+pub use measure::{SUMMARY_VERSION, is_missing, measure};
 pub use read::{Table, content_signature, ending, is_table, read_table};
