@@ -15,7 +15,7 @@ use synth_pipeline::{Estimate, Item, Outcome, Stage, StageError, Summary, WorkEr
 
 use crate::agent::transcript::transcript;
 use crate::queries::stands_in;
-use crate::services::{Services, model_error, reply_basis};
+use crate::services::{Services, reply_basis};
 use crate::target::{Target, Targets};
 use crate::{Cx, prompts, sampling};
 
@@ -133,7 +133,8 @@ async fn opinion(
             sample: sample + retry * cx.config.judge.samples,
             ..request.clone()
         };
-        let reply = model.complete(&request).await.map_err(model_error)?;
+        let reply = model.complete(&request).await;
+        let reply = reply.map_err(|error| cx.services.model_error(error))?;
         match parse(&reply.content) {
             Ok(opinion) => return Ok(opinion),
             Err(why) => problem = why,

@@ -112,6 +112,22 @@ impl Services {
             .await
     }
 
+    /// A model's failure is the item's, unless nobody can go on. An endpoint that could not be reached once in this
+    /// invocation is not there: every further item would wait for it in vain.
+    pub fn model_error(&self, error: ModelError) -> WorkError {
+        let is_unreachable = matches!(&error, ModelError::Exhausted { last, .. } if matches!(**last, ModelError::Connection { .. }));
+        if error.stops_the_run() || is_unreachable && self.meter.snapshot().total.calls == 0 {
+            return WorkError::Stage(match error {
+                ModelError::BudgetReached { .. } => StageError::Budget(error.to_string()),
+                ModelError::Memo(_) | ModelError::Recording { .. } => {
+                    StageError::Files(error.to_string())
+                }
+                _ => StageError::Model(error.to_string()),
+            });
+        }
+        WorkError::Record(RecordError::from(error))
+    }
+
     /// Ends what was opened.
     pub async fn close(&self) {
         if let Some(sandboxes) = self.sandboxes.get() {
@@ -167,17 +183,6 @@ pub fn reply_basis(config: &Config, role: &str) -> Fingerprint {
             model.wrong_rate.to_bits(),
         )
     }))
-}
-
-/// A model's failure is the item's, unless nobody can go on.
-pub fn model_error(error: ModelError) -> WorkError {
-    if error.stops_the_run() {
-        return WorkError::Stage(match error {
-            ModelError::BudgetReached { .. } => StageError::Budget(error.to_string()),
-            _ => StageError::Model(error.to_string()),
-        });
-    }
-    WorkError::Record(RecordError::from(error))
 }
 
 /// A memory for `--fresh`: it knows nothing but what this invocation put into it, and hands everything on.

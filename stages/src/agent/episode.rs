@@ -8,7 +8,7 @@ use synth_sandbox::Artifact;
 use super::cells::Cells;
 use super::scaffold::{Action, Scaffold};
 use super::transcript::observation_text;
-use crate::services::{Services, model_error};
+use crate::services::Services;
 
 /// Turns without an action that are answered with a reminder; the next one ends the episode.
 const REMINDERS: u32 = 1;
@@ -63,12 +63,16 @@ impl Episode<'_> {
     /// Plays it. The sandbox is closed on every way out.
     pub async fn play(&self, services: &Services, blobs: &Blobs) -> Result<Played, WorkError> {
         let mut cells = Cells::new(services, blobs, self.id, self.files, self.limits, self.seed);
-        let played = self.turns(&mut cells).await;
+        let played = self.turns(services, &mut cells).await;
         cells.close().await;
         played
     }
 
-    async fn turns(&self, cells: &mut Cells<'_>) -> Result<Played, WorkError> {
+    async fn turns(
+        &self,
+        services: &Services,
+        cells: &mut Cells<'_>,
+    ) -> Result<Played, WorkError> {
         let system = self
             .scaffold
             .system(self.limits.turns, self.limits.cell_seconds);
@@ -95,7 +99,7 @@ impl Episode<'_> {
                     played.stop = Stop::TokenLimit;
                     break;
                 }
-                reply => reply.map_err(model_error)?,
+                reply => reply.map_err(|error| services.model_error(error))?,
             };
             played.usage += reply.usage;
             let parsed = self.scaffold.parse(&reply);
