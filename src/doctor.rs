@@ -1,13 +1,13 @@
 //! `synth doctor`: what this machine has, what it lacks, what that costs and how to get it.
 
-use std::io::Write;
+use std::fmt::Write;
 
 use synth_core::config::{Config, Provider};
 use synth_sandbox::probe;
 
 use crate::cli::ConfigArguments;
-use crate::context;
 use crate::exit_code::{ExitCode, Failure};
+use crate::{context, output};
 
 /// Less free space than this is worth a word.
 const LOW_DISK_BYTES: u64 = 2 << 30;
@@ -71,7 +71,7 @@ pub async fn doctor(arguments: &ConfigArguments) -> Result<ExitCode, Failure> {
             },
         });
     }
-    let mut out = std::io::stdout().lock();
+    let mut out = String::new();
     let width = findings
         .iter()
         .map(|finding| finding.name.chars().count())
@@ -93,13 +93,14 @@ pub async fn doctor(arguments: &ConfigArguments) -> Result<ExitCode, Failure> {
         .filter(|finding| !finding.ok && finding.needed)
         .count();
     if missing > 0 {
-        drop(out);
+        output::data(&out)?;
         return Err(Failure::new(
             ExitCode::Unavailable,
             format!("{missing} thing(s) that a run needs are missing; the remedies stand above"),
         ));
     }
     writeln!(out, "\na run can work here")?;
+    output::data(&out)?;
     Ok(ExitCode::Success)
 }
 

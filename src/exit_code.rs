@@ -134,6 +134,15 @@ impl From<StageError> for Failure {
     }
 }
 
+impl From<fmt::Error> for Failure {
+    fn from(error: fmt::Error) -> Self {
+        Self::new(
+            ExitCode::Failure,
+            format!("cannot put a text together: {error}"),
+        )
+    }
+}
+
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         Self::new(ExitCode::Files, error.to_string())

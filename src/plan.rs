@@ -1,7 +1,8 @@
 //! `synth plan`: what a run would work on and about what it would cost, before anything is spent.
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::sync::{Arc, Mutex};
 
 use serde_json::json;
@@ -14,7 +15,7 @@ use synth_stages::services::{Services, name_of};
 
 use crate::cli::PlanArguments;
 use crate::exit_code::{ExitCode, Failure};
-use crate::{context, table};
+use crate::{context, output, table};
 
 /// A stage's share of the plan.
 struct Row {
@@ -129,14 +130,13 @@ fn usd(config: &Config, stage: &str, tokens: f64) -> f64 {
 }
 
 fn print(rows: &[Row], as_json: bool) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
+    let mut out = String::new();
     if as_json {
         let rows: Vec<_> = rows
             .iter()
             .map(|row| json!({"stage": row.stage, "settled": row.settled, "new": row.new.round(), "why": row.why, "calls": row.calls.round(), "tokens": row.tokens.round(), "usd": row.usd}))
             .collect();
-        writeln!(out, "{}", json!({"stages": rows}))?;
-        return Ok(());
+        return output::data(&format!("{}\n", json!({"stages": rows})));
     }
     let count = |number: f64| {
         if number == 0.0 {
@@ -175,12 +175,12 @@ fn print(rows: &[Row], as_json: bool) -> Result<(), Failure> {
     let total = |of: fn(&Row) -> f64| rows.iter().map(of).sum::<f64>();
     writeln!(
         out,
-        "\nabout {} model calls, {} tokens, ${:.2}",
+        "\n{} model calls, {} tokens, ${:.2}",
         count(total(|row| row.calls)),
         count(total(|row| row.tokens)),
         total(|row| row.usd)
     )?;
-    Ok(())
+    output::data(&out)
 }
 
 /// Counts why items would be worked on, and says so if asked to.

@@ -1,6 +1,6 @@
 //! `synth run`: stages in order, the ledger open, Ctrl-C heard, an account at the end.
 
-use std::io::Write;
+use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,7 +15,7 @@ use synth_stages::services::{FreshMemo, Services};
 
 use crate::cli::RunArguments;
 use crate::exit_code::{ExitCode, Failure};
-use crate::{context, progress, table};
+use crate::{context, output, progress, table};
 
 /// Runs the stages that were asked for.
 pub async fn run(arguments: RunArguments) -> Result<ExitCode, Failure> {
@@ -114,7 +114,7 @@ fn finish(
         .iter()
         .any(|summary| summary.stage == "emit");
     let rows = DatasetSummary::read(&dataset).filter(|_| emitted);
-    let mut out = std::io::stdout().lock();
+    let mut out = String::new();
     if json {
         let line = serde_json::json!({
             "event": "run_finished",
@@ -170,7 +170,7 @@ fn finish(
             writeln!(out, "dataset       {}", dataset.display())?;
         }
     }
-    drop(out);
+    output::data(&out)?;
     match &outcomes.stopped {
         None => Ok(ExitCode::Success),
         Some((stage, StageError::Interrupted)) => Err(Failure::new(

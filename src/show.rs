@@ -1,7 +1,7 @@
 //! `synth show`: any record with its lineage; a trajectory as a conversation that can be read.
 
 use std::fmt::Write as _;
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 
 use serde_json::Value;
 use synth_core::{Judgement, Memo, Query, Role, Selection, Source, Task, Trajectory};
@@ -11,7 +11,7 @@ use synth_stages::queries::exploration_key;
 
 use crate::cli::ShowArguments;
 use crate::exit_code::{ExitCode, Failure};
-use crate::{context, table};
+use crate::{context, output, table};
 
 /// Ids that are listed when the beginning of one fits several.
 const MAX_LISTED: usize = 20;
@@ -37,11 +37,8 @@ pub async fn show(arguments: &ShowArguments) -> Result<ExitCode, Failure> {
     } else {
         text
     };
-    match std::io::stdout().write_all(text.as_bytes()) {
-        // `synth show … | head` closes early, which is no failure.
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(ExitCode::Success),
-    }
+    output::data(&text)?;
+    Ok(ExitCode::Success)
 }
 
 /// The record with this id, or the only one whose id begins so, as JSON.

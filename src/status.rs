@@ -1,7 +1,7 @@
 //! `synth status`: the runs that are there and the account of each stage.
 
+use std::fmt::Write;
 use std::fs;
-use std::io::Write;
 use std::path::Path;
 
 use serde_json::json;
@@ -11,7 +11,7 @@ use synth_stages::emit::DatasetSummary;
 
 use crate::cli::StatusArguments;
 use crate::exit_code::{ExitCode, Failure};
-use crate::{context, table};
+use crate::{context, output, table};
 
 /// Shows one run where `--run` names one, else all.
 pub fn status(arguments: &StatusArguments) -> Result<ExitCode, Failure> {
@@ -22,7 +22,7 @@ pub fn status(arguments: &StatusArguments) -> Result<ExitCode, Failure> {
         Err(LedgerError::Missing(_)) => None,
         Err(error) => return Err(error.into()),
     };
-    let mut out = std::io::stdout().lock();
+    let mut out = String::new();
     if arguments.json {
         let runs: Vec<_> = runs
             .iter()
@@ -30,11 +30,8 @@ pub fn status(arguments: &StatusArguments) -> Result<ExitCode, Failure> {
             .collect();
         let ledger = sizes
             .map(|(outcomes, remembered)| json!({"outcomes": outcomes, "remembered": remembered}));
-        writeln!(
-            out,
-            "{}",
-            json!({"output": config.run.output, "runs": runs, "ledger": ledger})
-        )?;
+        let all = json!({"output": config.run.output, "runs": runs, "ledger": ledger});
+        output::data(&format!("{all}\n"))?;
         return Ok(ExitCode::Success);
     }
     if runs.is_empty() {
@@ -66,6 +63,7 @@ pub fn status(arguments: &StatusArguments) -> Result<ExitCode, Failure> {
             table::thousands(remembered)
         )?;
     }
+    output::data(&out)?;
     Ok(ExitCode::Success)
 }
 
