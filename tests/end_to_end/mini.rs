@@ -5,17 +5,17 @@ use std::collections::BTreeMap;
 use crate::support::{Place, repository, sft_rows};
 
 /// The reason for which each folder, or a part of it, is left out.
-const REFUSED: [(&str, &str, &str); 14] = [
+const REFUSED: [(&str, &str, &str); 13] = [
     ("crawl", "bad_source_toml", "bad_source_toml"),
     ("crawl", "unknown_key_in_source_toml", "bad_source_toml"),
     ("crawl", "no_data_files", "no_data_files"),
     ("filter", "empty_file", "unreadable_tables"),
     ("filter", "header_only", "too_few_rows"),
-    ("filter", "binary", "unreadable_tables"),
+    // Bytes that are no text read as a table of some sort.
+    ("filter", "binary", "too_few_rows"),
     ("filter", "one_column", "too_few_columns"),
     ("filter", "few_rows", "too_few_rows"),
-    ("filter", "ragged", "unreadable_tables"),
-    ("filter", "duplicate", "duplicate_content"),
+    ("filter", "good_again", "duplicate_content"),
     ("prepare", "degenerate_target", "degenerate_target"),
     ("prepare", "text_target", "target_not_numeric"),
     ("prepare", "unreadable_time", "unreadable_time"),
