@@ -57,6 +57,20 @@ pub fn configuration(arguments: &ConfigArguments) -> Result<Config, Failure> {
     Ok(load(&layers)?)
 }
 
+/// Lays the prompts of one's own over the embedded ones, before anything looks at them.
+pub fn prompts(config: &Config) -> Result<(), Failure> {
+    let folder = &config.run.prompts;
+    if folder.as_os_str().is_empty() {
+        return Ok(());
+    }
+    synth_stages::prompts::lay_over(folder).map_err(|problem| {
+        Failure::new(
+            ExitCode::Configuration,
+            format!("{problem}; check `run.prompts`"),
+        )
+    })
+}
+
 /// The run that the configuration names.
 pub fn run(config: &Config) -> Run {
     Run {

@@ -31,6 +31,7 @@ struct Row {
 /// Plans the stages that were asked for.
 pub async fn plan(arguments: PlanArguments) -> Result<ExitCode, Failure> {
     let config = context::configuration(&arguments.config)?;
+    context::prompts(&config)?;
     let run = context::run(&config);
     let stages = context::stages(&arguments.stages);
     // Planning needs a place to look things up; where there is no ledger yet, an empty one for the moment.

@@ -21,6 +21,7 @@ use crate::{context, output, progress, table};
 pub async fn run(arguments: RunArguments) -> Result<ExitCode, Failure> {
     let started = Instant::now();
     let config = context::configuration(&arguments.config)?;
+    context::prompts(&config)?;
     let run = context::run(&config);
     let ledger = Arc::new(Ledger::open(context::ledger_folder(&config))?);
     let blobs = Blobs::open(&config.run.output.join("store"))?;

@@ -65,7 +65,7 @@ impl Stage<Services> for Judge {
     }
 
     fn prompts(&self) -> Vec<&'static str> {
-        vec![prompts::GRADE.text]
+        vec![prompts::GRADE.text()]
     }
 
     fn estimate(&self, config: &Config) -> Estimate {

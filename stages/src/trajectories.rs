@@ -74,7 +74,7 @@ impl Stage<Services> for Trajectories {
             prompts::TABLES,
             prompts::SOLVE,
         ]
-        .map(|prompt| prompt.text)
+        .map(|prompt| prompt.text())
         .to_vec()
     }
 

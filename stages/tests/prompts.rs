@@ -135,7 +135,7 @@ fn the_judgement() {
 /// What a prompt's front matter says.
 fn front_matter(prompt: &Prompt) -> (u32, BTreeSet<String>) {
     let (front, _) = prompt
-        .text
+        .text()
         .strip_prefix("---\n")
         .and_then(|rest| rest.split_once("\n---\n"))
         .expect("front matter");

@@ -167,7 +167,7 @@ impl Stage<Services> for Emit {
     }
 
     fn prompts(&self) -> Vec<&'static str> {
-        vec![prompts::AGENT_TAGS.text, prompts::SOLVE.text]
+        vec![prompts::AGENT_TAGS.text(), prompts::SOLVE.text()]
     }
 
     async fn run(&self, cx: &Cx<'_>) -> Result<Summary, StageError> {

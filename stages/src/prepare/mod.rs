@@ -77,7 +77,7 @@ impl Stage<Services> for Prepare {
     }
 
     fn prompts(&self) -> Vec<&'static str> {
-        vec![prompts::PREDICT.text]
+        vec![prompts::PREDICT.text()]
     }
 
     fn estimate(&self, _: &Config) -> synth_pipeline::Estimate {

@@ -78,7 +78,7 @@ impl Stage<Services> for Queries {
             prompts::TABLES,
             prompts::EXPLORE,
         ]
-        .map(|prompt| prompt.text)
+        .map(|prompt| prompt.text())
         .to_vec()
     }
 
@@ -165,7 +165,7 @@ async fn explore(cx: &Cx<'_>, exploration: Exploration) -> Result<Outcome<Query>
 
     let generator = Generator {
         model: model.name().to_owned(),
-        prompt: Fingerprint::of(&(prompts::EXPLORE.text, scaffold.system_prompt().text)),
+        prompt: Fingerprint::of(&(prompts::EXPLORE.text(), scaffold.system_prompt().text())),
         sampling,
     };
     let outcome = queries(&task, &id, &played, &generator, seed_question.as_deref());

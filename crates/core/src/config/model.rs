@@ -55,6 +55,8 @@ pub struct RunConfig {
     pub max_failed: f64,
     /// Whether records tell how long the work took; readings of a clock make no two runs alike.
     pub timings: bool,
+    /// A folder whose templates lie over the embedded ones of the same path; none when empty.
+    pub prompts: PathBuf,
 }
 
 /// How many items are worked on at once.
