@@ -77,6 +77,73 @@ fn a_changed_judge_judges_only() {
 }
 
 #[test]
+fn a_changed_judge_prompt_judges_only() {
+    let endpoint = Endpoint::start();
+    let place = Place::at(&endpoint);
+    let first = place.run().succeed();
+    let requests = endpoint.requests();
+
+    let grade = synth_stages::prompts::GRADE.text();
+    let stricter = grade.replace("# Your judgement", "Be strict.\n\n# Your judgement");
+    assert_ne!(grade, stricter);
+    place.write("work/prompts/judge/grade.md", &stricter);
+    let planned = place
+        .synth(&["plan", "--set", "run.prompts=prompts"])
+        .succeed();
+    assert!(
+        planned.stdout.contains("changed: a prompt"),
+        "{}",
+        planned.stdout
+    );
+
+    let again = || {
+        place
+            .run()
+            .set("run.prompts", "prompts")
+            .args(&["--explain"])
+    };
+    let second = again().succeed();
+    let judged = first.worked("judge");
+    assert!(judged > 0);
+    assert_eq!(worked(&second)[..5], [0; 5]);
+    assert_eq!(second.worked("judge"), judged);
+    assert_eq!(second.spent("sandboxes"), 0);
+    let asked = &endpoint.log()[requests..];
+    assert!(!asked.is_empty() && asked.iter().all(|seen| seen.is_judge));
+    let events = second.events();
+    let why = events
+        .iter()
+        .filter(|event| event["event"] == "explained" && event["stage"] == "judge");
+    assert!(why.clone().count() as u64 == judged);
+    assert!(why.clone().all(|event| event["why"] == "changed: a prompt"));
+
+    // Then it is known, and so is the old one.
+    assert_eq!(worked(&again().succeed())[..6], [0; 6]);
+    assert_eq!(worked(&place.run().succeed())[..6], [0; 6]);
+    assert_eq!(endpoint.requests(), requests + asked.len());
+}
+
+#[test]
+fn a_prompt_of_ones_own_that_cannot_work_is_refused() {
+    let place = Place::small();
+    let refused = |parts: &[&str]| {
+        let ended = place.run().set("run.prompts", "prompts").run();
+        assert_eq!(ended.code, 3, "{}", ended.stderr);
+        for part in parts {
+            assert!(ended.stderr.contains(part), "{}", ended.stderr);
+        }
+    };
+    refused(&["prompts", "run.prompts"]);
+    place.write("work/prompts/judge/grade.md", "Judge {{ questoin }}.");
+    refused(&["judge/grade.md", "`questoin`", "question"]);
+    place.write("work/prompts/judge/grade.md", "{% if question %}");
+    refused(&["judge/grade.md", "no template"]);
+    place.write("work/prompts/judge/grade.md", "Judge {{ question }}.");
+    place.write("work/prompts/judge/grad.md", "Judge.");
+    refused(&["judge/grad.md", "judge/grade.md"]);
+}
+
+#[test]
 fn more_attempts_leave_the_earlier_ones_as_they_are() {
     let endpoint = Endpoint::start();
     let place = Place::at(&endpoint);

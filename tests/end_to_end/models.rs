@@ -23,6 +23,8 @@ fn a_recording_replaces_the_endpoint() {
         .set("models.teacher.provider", "replay")
         .set("models.teacher.exchanges", exchanges.to_str().unwrap())
         .succeed();
+    let failed = replayed.synth(&["show", "--failed"]).succeed().stdout;
+    assert!(failed.contains("nothing failed"), "{failed}");
     assert_eq!(ended.spent("calls"), 0);
     assert_eq!(ended.spent("cached"), requests as u64);
     assert_same_files(&dataset(&replayed), &dataset(&recorded));
