@@ -89,12 +89,11 @@ fn on_a_disk_of(place: &Place, kibibytes: u32) -> Option<Ended> {
         println!("skipped: no disk can be made here: {}", ended.stderr.trim());
         return None;
     }
-    if ended.code == 78 {
-        panic!(
-            "what an earlier disk held does not fit on a larger one: {}",
-            ended.stderr
-        );
-    }
+    assert_ne!(
+        ended.code, 78,
+        "what an earlier disk held does not fit on a larger one: {}",
+        ended.stderr
+    );
     // The disk went with its namespace; what was on it is now where it was.
     fs::remove_dir_all(&output).unwrap();
     assert!(

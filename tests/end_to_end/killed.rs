@@ -107,7 +107,7 @@ fn last_stage(events: &str) -> String {
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
         .filter(|event| event["event"] == "stage_started")
         .filter_map(|event| Some(event["stage"].as_str()?.to_owned()))
-        .last()
+        .next_back()
         .unwrap_or_else(|| "before the first".to_owned())
 }
 

@@ -1,6 +1,7 @@
 //! The real binary: started with arguments and an environment of its own, watched by a clock, read when it ended.
 
 use std::fs::{self, File};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -137,7 +138,6 @@ impl Running {
         }
         self.child.kill().unwrap();
         // Between the look and the kill it may have ended; then its status says so.
-        use std::os::unix::process::ExitStatusExt;
         self.child.wait().unwrap().signal() == Some(9)
     }
 

@@ -33,7 +33,9 @@ pub fn dataset(place: &Place) -> Files {
 }
 
 fn collect(root: &Path, folder: &Path, files: &mut Files) {
-    for entry in fs::read_dir(folder).unwrap_or_else(|error| panic!("{error}: {folder:?}")) {
+    let entries =
+        fs::read_dir(folder).unwrap_or_else(|error| panic!("{error}: {}", folder.display()));
+    for entry in entries {
         let path = entry.unwrap().path();
         if path.is_dir() {
             collect(root, &path, files);

@@ -35,8 +35,8 @@ pub fn stored_text(output: &Path) -> String {
         };
         for key in listing.keys {
             let outcome = ledger.outcome(&key).unwrap().unwrap();
-            text.push_str(&format!("{outcome:?}"));
             text.push_str(&String::from_utf8_lossy(&outcome.value));
+            text.push_str(outcome.message.as_deref().unwrap_or_default());
         }
     }
     text

@@ -122,8 +122,8 @@ impl Place {
     /// The account that the run's folder has of a stage.
     pub fn manifest(&self, stage: &str) -> serde_json::Value {
         let path = self.run_folder().join(stage).join("manifest.json");
-        serde_json::from_slice(&fs::read(&path).unwrap_or_else(|error| panic!("{error}: {path:?}")))
-            .unwrap()
+        let bytes = fs::read(&path).unwrap_or_else(|error| panic!("{error}: {}", path.display()));
+        serde_json::from_slice(&bytes).unwrap()
     }
 
     fn logs(&self) -> PathBuf {
