@@ -188,7 +188,10 @@ fn adding_a_source_works_on_that_source_only() {
         rows.sort();
         rows
     };
-    assert_eq!(sorted(&place), sorted(&at_once));
+    assert!(
+        sorted(&place) == sorted(&at_once),
+        "the rows are not those of a run over all sources"
+    );
 }
 
 #[test]
