@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use synth_core::config::FilterConfig;
+use synth_core::config::{Config, FilterConfig};
 use synth_core::{DataFile, FailureKind, Fingerprint, RecordError, Source, TableSummary};
 use synth_pipeline::{Blobs, Item, Outcome, Record, Stage, StageError, Summary, WorkError};
 
@@ -23,6 +23,8 @@ pub struct FilteredSource {
     pub source: Source,
     /// Its tables.
     pub tables: Vec<TableSummary>,
+    /// What each of its files says, however it is written: by this the same data is known again under another name.
+    pub signatures: Vec<Fingerprint>,
     /// What each rule said.
     pub rulings: Vec<Ruling>,
 }
@@ -163,6 +165,7 @@ fn list(names: &[String]) -> String {
 #[derive(Serialize)]
 struct Candidate {
     source: Source,
+    signatures: Vec<Fingerprint>,
     duplicate_of: Option<String>,
 }
 
@@ -198,25 +201,27 @@ impl Stage<Services> for Filter {
         &["filter"]
     }
 
+    fn depends_on(&self, _: &Config) -> Fingerprint {
+        Fingerprint::of(&tables::SUMMARY_VERSION)
+    }
+
     async fn run(&self, cx: &Cx<'_>) -> Result<Summary, StageError> {
-        let (_, sources) = cx.records::<Source>("crawl")?;
         let mut candidates = Vec::new();
-        let mut first_with: BTreeMap<Fingerprint, String> = BTreeMap::new();
-        for source in sources {
+        for source in cx.records::<Source>("crawl")?.1 {
             let source = source?;
-            let signature = signature(cx, &source).await?;
-            let duplicate_of = first_with.get(&signature).cloned();
-            first_with
-                .entry(signature)
-                .or_insert_with(|| source.slug.clone());
-            candidates.push(Ok(Candidate {
+            let signatures = signatures(cx, &source).await?;
+            candidates.push(Candidate {
                 source,
-                duplicate_of,
-            }));
+                signatures,
+                duplicate_of: None,
+            });
         }
-        cx.each(candidates.len(), candidates.into_iter(), |candidate| {
-            judge(cx, candidate)
-        })
+        mark_duplicates(cx, &mut candidates)?;
+        cx.each(
+            candidates.len(),
+            candidates.into_iter().map(Ok),
+            |candidate| judge(cx, candidate),
+        )
         .await
     }
 }
@@ -224,6 +229,7 @@ impl Stage<Services> for Filter {
 async fn judge(cx: &Cx<'_>, candidate: Candidate) -> Result<Outcome<FilteredSource>, WorkError> {
     let Candidate {
         source,
+        signatures,
         duplicate_of,
     } = candidate;
     let summaries = if bytes_of(&source) <= cx.config.filter.max_bytes {
@@ -256,6 +262,7 @@ async fn judge(cx: &Cx<'_>, candidate: Candidate) -> Result<Outcome<FilteredSour
         id: source.id.to_string(),
         source,
         tables: summaries,
+        signatures,
         rulings,
     };
     Ok(match broken {
@@ -288,20 +295,40 @@ fn bytes_of(source: &Source) -> u64 {
     source.files.iter().map(|file| file.bytes).sum()
 }
 
-/// What the source's tables say, however they are written; remembered, since it rests on the files' content alone.
-async fn signature(cx: &Cx<'_>, source: &Source) -> Result<Fingerprint, StageError> {
-    let mut parts = Vec::new();
+/// Of sources with the same tables one stays: one whose split is settled already, else the first.
+fn mark_duplicates(cx: &Cx<'_>, candidates: &mut [Candidate]) -> Result<(), StageError> {
+    let mut order = Vec::new();
+    for (place, candidate) in candidates.iter().enumerate() {
+        let is_new = crate::prepare::pinned_split(cx, candidate.source.id.as_str())?.is_none();
+        order.push((is_new, place));
+    }
+    order.sort_unstable();
+    let mut first_with: BTreeMap<Vec<Fingerprint>, String> = BTreeMap::new();
+    for (_, place) in order {
+        let candidate = &mut candidates[place];
+        let slug = candidate.source.slug.clone();
+        match first_with.get(&candidate.signatures) {
+            Some(first) => candidate.duplicate_of = Some(first.clone()),
+            None => drop(first_with.insert(candidate.signatures.clone(), slug)),
+        }
+    }
+    Ok(())
+}
+
+/// What each file says, sorted; remembered, since it rests on the files' content alone.
+async fn signatures(cx: &Cx<'_>, source: &Source) -> Result<Vec<Fingerprint>, StageError> {
+    let mut signatures = Vec::new();
     let is_too_large = bytes_of(source) > cx.config.filter.max_bytes;
     for file in &source.files {
         // What is not read, or not in the store yet, is told apart by its bytes alone.
-        parts.push(if is_too_large {
+        signatures.push(if is_too_large {
             file.blake3
         } else {
             signature_of(cx, file).await?
         });
     }
-    parts.sort();
-    Ok(Fingerprint::of(&parts))
+    signatures.sort();
+    Ok(signatures)
 }
 
 async fn signature_of(cx: &Cx<'_>, file: &DataFile) -> Result<Fingerprint, StageError> {

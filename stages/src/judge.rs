@@ -32,6 +32,10 @@ impl Item for Case {
     fn id(&self) -> String {
         self.trajectory.id.to_string()
     }
+
+    fn content(&self) -> Fingerprint {
+        Fingerprint::of(&(&self.trajectory, self.target.content()))
+    }
 }
 
 #[async_trait]

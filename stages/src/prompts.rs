@@ -71,7 +71,34 @@ pub fn lay_over(folder: &Path) -> Result<(), String> {
         check(prompt, &text).map_err(|problem| format!("`{}`: {problem}", path.display()))?;
         over.insert(prompt.name, text);
     }
+    try_out(&over)?;
     OVER.get_or_init(|| over);
+    Ok(())
+}
+
+/// Renders each with nothing in it, which finds filters, tests and includes that there are not.
+fn try_out(over: &BTreeMap<&'static str, String>) -> Result<(), String> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Chainable);
+    for prompt in ALL {
+        let text = over
+            .get(prompt.name)
+            .map_or(prompt.embedded, String::as_str);
+        let problem = |error: minijinja::Error| {
+            format!("the prompt `{}` does not render: {error:#}", prompt.name)
+        };
+        environment
+            .add_template(prompt.name, body(text))
+            .map_err(problem)?;
+    }
+    for prompt in ALL {
+        let template = environment
+            .get_template(prompt.name)
+            .map_err(|error| error.to_string())?;
+        template
+            .render(minijinja::context! {})
+            .map_err(|error| format!("the prompt `{}` does not render: {error:#}", prompt.name))?;
+    }
     Ok(())
 }
 
@@ -81,7 +108,7 @@ fn check(prompt: &Prompt, text: &str) -> Result<(), String> {
     let inputs = |text| {
         environment
             .template_from_str(body(text))
-            .map(|template| template.undeclared_variables(false))
+            .map(|template| template.undeclared_variables(true))
             .map_err(|error| format!("it is no template: {error:#}"))
     };
     let known = inputs(prompt.embedded)?;

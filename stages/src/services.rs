@@ -117,13 +117,7 @@ impl Services {
     pub fn model_error(&self, error: ModelError) -> WorkError {
         let is_unreachable = matches!(&error, ModelError::Exhausted { last, .. } if matches!(**last, ModelError::Connection { .. }));
         if error.stops_the_run() || is_unreachable && self.meter.snapshot().total.calls == 0 {
-            return WorkError::Stage(match error {
-                ModelError::BudgetReached { .. } => StageError::Budget(error.to_string()),
-                ModelError::Memo(_) | ModelError::Recording { .. } => {
-                    StageError::Files(error.to_string())
-                }
-                _ => StageError::Model(error.to_string()),
-            });
+            return WorkError::Stage(stage_error(error));
         }
         WorkError::Record(RecordError::from(error))
     }
@@ -153,6 +147,17 @@ impl synth_pipeline::Services for Services {
                 .get()
                 .map_or(0, |sandboxes| sandboxes.opened()),
         }
+    }
+}
+
+/// A model's failure after which nobody can go on.
+#[expect(clippy::needless_pass_by_value, reason = "handed over by `map_err`")]
+pub fn stage_error(error: ModelError) -> StageError {
+    let message = error.to_string();
+    match error {
+        ModelError::BudgetReached { .. } => StageError::Budget(message),
+        ModelError::Memo(_) | ModelError::Recording { .. } => StageError::Files(message),
+        _ => StageError::Model(message),
     }
 }
 

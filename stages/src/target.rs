@@ -2,7 +2,7 @@
 
 use minijinja::Value;
 use serde::Serialize;
-use synth_core::{Query, Task, Verifier};
+use synth_core::{Fingerprint, Query, Task, Verifier};
 use synth_pipeline::{Index, StageError};
 
 use crate::{Cx, prompts};
@@ -75,6 +75,24 @@ impl<'a> Targets<'a> {
 }
 
 impl Target {
+    /// What an attempt rests on: not the licence, tags or date of the data, nor the side of the split.
+    pub fn content(&self) -> Fingerprint {
+        let Task {
+            files,
+            limits,
+            seed,
+            ..
+        } = &self.task;
+        Fingerprint::of(&(
+            self.id(),
+            self.request(),
+            self.verifier(),
+            files,
+            limits,
+            seed,
+        ))
+    }
+
     /// The id of the query, or of the task.
     pub fn id(&self) -> &str {
         self.query

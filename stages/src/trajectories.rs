@@ -28,6 +28,10 @@ impl Item for Attempt {
     fn id(&self) -> String {
         format!("{}#{}", self.target.id(), self.sample_index)
     }
+
+    fn content(&self) -> Fingerprint {
+        Fingerprint::of(&(self.target.content(), self.sample_index))
+    }
 }
 
 #[async_trait]

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Fingerprint, QueryId, SourceId, TaskId, TrajectoryId};
 
+/// Text that chat templates and trainers take for something else than text; no row may hold it.
+pub const CONTROL_TOKENS: [&str; 4] = ["<|im_", "<image>", "<video>", "<audio>"];
+
 /// Where a source comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -2,10 +2,9 @@
 
 use std::fmt;
 
-use crate::rows::{Message, RlRow, Row, SftRow};
+use synth_core::CONTROL_TOKENS;
 
-/// Text that chat templates and trainers take for something else than text.
-const CONTROL_TOKENS: [&str; 4] = ["<|im_", "<image>", "<video>", "<audio>"];
+use crate::rows::{Message, RlRow, Row, SftRow};
 
 /// Arrow's offsets have 31 bits, and batches are far smaller than this.
 const MAX_ROW_BYTES: usize = 256 << 20;

@@ -1,7 +1,7 @@
 //! What travels between the layers: a chat or an embedding, so that each layer is written once for both.
 
 use async_trait::async_trait;
-use synth_core::config::Structured;
+use synth_core::config::{ModelConfig, Structured};
 use synth_core::{Fingerprint, Usage};
 
 use crate::{ChatReply, ChatRequest, Message, ModelError};
@@ -79,20 +79,32 @@ impl Call<'_> {
 pub(crate) struct Keys {
     model: String,
     structured: Structured,
+    /// The builtin teacher's rates, which make it another model.
+    rates: Option<(u64, u64)>,
 }
 
 impl Keys {
-    pub(crate) fn new(model: &str, structured: Structured) -> Self {
+    pub(crate) fn new(config: &ModelConfig) -> Self {
+        // By name, so that a replay of what the teacher said finds it again.
+        let is_teacher = config.model.starts_with("builtin/");
+        let rates = (config.error_rate.to_bits(), config.wrong_rate.to_bits());
         Self {
-            model: model.to_owned(),
-            structured,
+            model: config.model.clone(),
+            structured: config.structured,
+            rates: is_teacher.then_some(rates),
         }
     }
 
     /// The key of a chat. How structure is asked for counts only where it is asked for.
     pub(crate) fn chat(&self, request: &ChatRequest) -> Fingerprint {
         let structured = request.schema.as_ref().map(|_| self.structured);
-        Fingerprint::of(&("synth-llm/chat/1", &self.model, structured, request))
+        Fingerprint::of(&(
+            "synth-llm/chat/2",
+            &self.model,
+            self.rates,
+            structured,
+            request,
+        ))
     }
 
     /// The key of one embedded text.

@@ -88,7 +88,7 @@ pub fn open_with(
     meter: &Meter,
     patience: Patience,
 ) -> Result<Arc<dyn ChatModel>, ModelError> {
-    let keys = Keys::new(&config.model, config.structured);
+    let keys = Keys::new(config);
     let counters = meter.model(name);
     let prices = Prices::of(config);
     let mut layers: Box<dyn Layer> = match config.provider {
@@ -147,7 +147,7 @@ pub async fn check(config: &ModelConfig) -> Result<String, ModelError> {
     match config.provider {
         Provider::Builtin => Ok("the builtin teacher needs no key and no network".to_owned()),
         Provider::Replay => {
-            let keys = Keys::new(&config.model, config.structured);
+            let keys = Keys::new(config);
             let replay = Replay::open(name, config, keys, Meter::new().model(name))?;
             Ok(format!(
                 "`{}` holds {} exchanges",

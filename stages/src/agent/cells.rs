@@ -7,7 +7,6 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use synth_core::{DataFile, Fingerprint, Limits, Observation, TrajectoryId};
 use synth_pipeline::{Blobs, StageError, WorkError};
 use synth_sandbox::{Artifact, MountedFile, Sandbox, SandboxError, SandboxSpec};
@@ -25,13 +24,6 @@ pub struct Cells<'a> {
     conditions: Fingerprint,
     earlier: Vec<String>,
     sandbox: Option<Box<dyn Sandbox>>,
-}
-
-/// What is remembered of a cell.
-#[derive(Serialize, Deserialize)]
-struct Remembered {
-    observation: Observation,
-    duration_ms: u64,
 }
 
 impl<'a> Cells<'a> {
@@ -80,33 +72,23 @@ impl<'a> Cells<'a> {
             &self.earlier,
             code,
         ));
-        let remembered = self
-            .services
-            .memo
-            .get(key)
-            .await
-            .map_err(StageError::from)?;
-        let observation = if let Some(bytes) = remembered {
-            let remembered: Remembered = serde_json::from_slice(&bytes).map_err(|error| {
-                StageError::Files(format!("a remembered observation does not read: {error}"))
-            })?;
-            Observation {
-                duration_ms: remembered.duration_ms,
-                ..remembered.observation
+        let memo = &self.services.memo;
+        let remembered = memo.get(key).await.map_err(StageError::from)?;
+        // What does not read (a version of another shape wrote it) counts as not remembered.
+        let remembered = remembered.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let observation: Observation = match remembered {
+            Some(observation) => observation,
+            None => {
+                let observation = self.open().await?.execute(code).await.map_err(work_error)?;
+                let bytes =
+                    serde_json::to_vec(&observation).expect("an observation serialises to JSON");
+                self.services
+                    .memo
+                    .put(key, bytes)
+                    .await
+                    .map_err(StageError::from)?;
+                observation
             }
-        } else {
-            let observation = self.open().await?.execute(code).await.map_err(work_error)?;
-            let remembered = Remembered {
-                duration_ms: observation.duration_ms,
-                observation: observation.clone(),
-            };
-            let bytes = serde_json::to_vec(&remembered).expect("an observation serialises to JSON");
-            self.services
-                .memo
-                .put(key, bytes)
-                .await
-                .map_err(StageError::from)?;
-            observation
         };
         self.earlier.push(code.to_owned());
         Ok(observation)

@@ -68,11 +68,7 @@ impl Episode<'_> {
         played
     }
 
-    async fn turns(
-        &self,
-        services: &Services,
-        cells: &mut Cells<'_>,
-    ) -> Result<Played, WorkError> {
+    async fn turns(&self, services: &Services, cells: &mut Cells<'_>) -> Result<Played, WorkError> {
         let system = self
             .scaffold
             .system(self.limits.turns, self.limits.cell_seconds);

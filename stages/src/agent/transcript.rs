@@ -60,10 +60,13 @@ const fn kept(state_kept: bool) -> &'static str {
 
 /// Printed text must neither close the tag that it stands in nor hold a trainer's control tokens.
 fn harmless(text: &str) -> String {
-    text.replace("</information>", "</ information>")
-        .replace("<|", "< |")
-        .replace("<image>", "< image>")
-        .replace("<video>", "< video>")
+    let mut text = text
+        .replace("</information>", "</ information>")
+        .replace("<|", "< |");
+    for token in synth_core::CONTROL_TOKENS {
+        text = text.replace(token, &token.replacen('<', "< ", 1));
+    }
+    text
 }
 
 /// A conversation as a judge or a person reads it, without the system turn and the query.

@@ -35,7 +35,7 @@ fn found(dir: &Dir<'_>) -> Found {
         if name == "source.toml" {
             description = file.contents_utf8().map(str::to_owned);
         } else {
-            files.push((name.to_owned(), Place::Bytes(file.contents().to_vec())));
+            files.push((name.to_owned(), Place::Bytes(file.contents().into())));
         }
     }
     let slug = dir.path().to_str().unwrap_or_default();

@@ -198,7 +198,8 @@ pub(super) fn assemble(
     }
 }
 
-fn hash(path: &str, place: &Place) -> std::io::Result<DataFile> {
+/// A file of a source, hashed without holding it.
+pub(super) fn hash(path: &str, place: &Place) -> std::io::Result<DataFile> {
     match place {
         Place::Bytes(bytes) => Ok(data_file(path, bytes)),
         Place::Path(on_disk) => {

@@ -57,10 +57,23 @@ impl Stage<Services> for Crawl {
                 } => suite::find(name, path, licence, *redistributable)?,
             });
         }
+        refuse_namesakes(&found)?;
         cx.each(found.len(), found.into_iter().map(Ok), |found| async move {
             settle(cx, found)
         })
         .await
+    }
+}
+
+/// Two sources of one name would be taken for one.
+fn refuse_namesakes(found: &[Found]) -> Result<(), StageError> {
+    let mut seen = std::collections::HashSet::new();
+    match found.iter().find(|found| !seen.insert(&found.source.id)) {
+        None => Ok(()),
+        Some(found) => Err(StageError::Files(format!(
+            "two sources are called `{}`; give one of them another name under `[sources]`",
+            found.source.slug
+        ))),
     }
 }
 
@@ -79,11 +92,12 @@ pub(crate) struct Found {
 }
 
 /// Where a file's bytes are.
+#[derive(Clone)]
 pub(crate) enum Place {
     /// On disk.
     Path(PathBuf),
     /// In the program or read from an archive.
-    Bytes(Vec<u8>),
+    Bytes(std::sync::Arc<[u8]>),
 }
 
 impl Item for Found {

@@ -7,13 +7,15 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::path::Path;
+use std::time::SystemTime;
 
 use serde::Deserialize;
 use serde_json::Value;
 use synth_core::{Licence, Origin, SuiteQuestion};
 use synth_pipeline::{Rejected, StageError};
 
-use super::{Found, Place, bare, data_file};
+use super::folder::hash;
+use super::{Found, Place, bare};
 use crate::tables::ending;
 
 /// An archive that unpacks to more than this is refused: suites are small, so it is something else.
@@ -36,8 +38,8 @@ struct Entry {
     answer_guideline: String,
 }
 
-/// The suite's files, by path.
-type Files = BTreeMap<String, Place>;
+/// The suite's files, by path, each with the time of its last change.
+type Files = BTreeMap<String, (Place, SystemTime)>;
 
 /// A source for each set of tables.
 pub(super) fn find(
@@ -46,15 +48,31 @@ pub(super) fn find(
     licence: &str,
     redistributable: bool,
 ) -> Result<Vec<Found>, StageError> {
-    let (files, date) = files(name, path)?;
+    let files = files(name, path)?;
+    let mut found = Vec::new();
     let mut groups: BTreeMap<Vec<String>, Group> = BTreeMap::new();
     let mut tasks = 0;
     for listing in files
         .keys()
         .filter(|path| matches!(ending(path).as_str(), "json" | "jsonl"))
     {
-        let Some(entries) = entries(listing, &bytes(&files[listing])?) else {
-            continue;
+        let entries = match entries(listing, &bytes(&files[listing].0)?) {
+            Ok(entries) => entries,
+            Err(problem) => {
+                let mut source = bare(Origin::Suite, &format!("{name}/{listing}"));
+                source.title.clone_from(listing);
+                let message = format!(
+                    "`{listing}` of the suite `{name}` does not read: {problem}; its tasks are left out"
+                );
+                let unusable = Some(("unreadable_task_file".to_owned(), message));
+                found.push(Found {
+                    source,
+                    places: Vec::new(),
+                    rejected: Vec::new(),
+                    unusable,
+                });
+                continue;
+            }
         };
         let folder = listing.rsplit_once('/').map_or("", |(folder, _)| folder);
         for (place, entry) in entries.into_iter().enumerate() {
@@ -79,7 +97,7 @@ pub(super) fn find(
             }
         }
     }
-    if tasks == 0 {
+    if tasks == 0 && found.is_empty() {
         return Err(StageError::Files(format!(
             "the suite `{name}` at `{}` holds no tasks; expected a JSON file with a list of {{question, answer, data, metadata}}",
             path.display()
@@ -89,10 +107,10 @@ pub(super) fn find(
         name: licence.to_owned(),
         redistributable,
     };
-    groups
-        .into_iter()
-        .map(|(data, group)| group.into_found(name, &data, &files, &licence, &date))
-        .collect()
+    for (data, group) in groups {
+        found.push(group.into_found(name, &data, &files, &licence)?);
+    }
+    Ok(found)
 }
 
 /// The questions about one set of tables.
@@ -180,21 +198,28 @@ impl Group {
         data: &[String],
         files: &Files,
         licence: &Licence,
-        dated: &str,
     ) -> Result<Found, StageError> {
         let names: Vec<&str> = data
             .iter()
             .map(|path| path.rsplit('/').next().unwrap_or(path))
             .collect();
-        let stem = names
+        // The path tells tables of one name apart; `data/` before it tells nothing.
+        let paths: Vec<&str> = data
             .iter()
-            .map(|name| name.rsplit_once('.').map_or(*name, |(stem, _)| stem))
-            .collect::<Vec<_>>()
-            .join("+");
-        let mut source = bare(Origin::Suite, &format!("{suite}/{stem}"));
+            .map(|path| {
+                path.split_once("data/")
+                    .map_or(path.as_str(), |(_, rest)| rest)
+            })
+            .collect();
+        let mut source = bare(Origin::Suite, &format!("{suite}/{}", paths.join("+")));
         source.title = names.join(", ");
         source.licence = licence.clone();
-        dated.clone_into(&mut source.fetched_at);
+        let newest = data
+            .iter()
+            .filter_map(|path| files.get(path))
+            .map(|(_, changed)| *changed)
+            .max();
+        source.fetched_at = super::date(newest.unwrap_or(SystemTime::UNIX_EPOCH));
         source.questions = self.questions;
         let missing: Vec<&str> = data
             .iter()
@@ -207,10 +232,18 @@ impl Group {
             } else {
                 format!("data files are not in the suite: {}", missing.join(", "))
             };
-            let message = format!(
+            let mut message = format!(
                 "{message}; {} questions go with them",
-                source.questions.len() + self.rejected.len()
+                source.questions.len()
             );
+            for Rejected {
+                id,
+                reason,
+                message: why,
+            } in &self.rejected
+            {
+                message.push_str(&format!("; {id}: {reason}: {why}"));
+            }
             return Ok(Found {
                 source,
                 places: Vec::new(),
@@ -220,15 +253,16 @@ impl Group {
         }
         let mut places = Vec::new();
         for (path, name) in data.iter().zip(&names) {
-            let bytes = bytes(&files[path])?;
             // Two tables of one name from different folders keep their folders.
-            let shown = if names.iter().filter(|other| *other == name).count() > 1 {
-                path.as_str()
-            } else {
-                name
-            };
-            source.files.push(data_file(shown, &bytes));
-            places.push(Place::Bytes(bytes));
+            let is_only = names.iter().filter(|other| *other == name).count() == 1;
+            let shown = if is_only { name } else { path.as_str() };
+            let place = files[path].0.clone();
+            source
+                .files
+                .push(hash(shown, &place).map_err(|error| {
+                    StageError::Files(format!("cannot read `{path}`: {error}"))
+                })?);
+            places.push(place);
         }
         Ok(Found {
             source,
@@ -249,26 +283,30 @@ fn join(folder: &str, path: &str) -> String {
     }
 }
 
-/// The tasks in a JSON file: a list, or one on each line. `None` where it holds something else.
-fn entries(path: &str, bytes: &[u8]) -> Option<Vec<Result<Entry, String>>> {
-    let values: Vec<Value> = if ending(path) == "jsonl" {
-        bytes
-            .split(|byte| *byte == b'\n')
+/// The tasks in a JSON file: a list, or one on each line; none where it holds something else. A line that is no JSON is a
+/// malformed task, a file that is none is refused whole.
+fn entries(path: &str, bytes: &[u8]) -> Result<Vec<Result<Entry, String>>, String> {
+    let values: Vec<Result<Value, serde_json::Error>> = if ending(path) == "jsonl" {
+        let lines = bytes.split(|byte| *byte == b'\n');
+        lines
             .filter(|line| !line.trim_ascii().is_empty())
             .map(serde_json::from_slice)
-            .collect::<Result<_, _>>()
-            .ok()?
+            .collect()
     } else {
-        serde_json::from_slice(bytes).ok()?
+        match serde_json::from_slice(bytes).map_err(|error| error.to_string())? {
+            Value::Array(values) => values.into_iter().map(Ok).collect(),
+            _ => Vec::new(),
+        }
     };
     let is_task = |value: &Value| value.get("question").is_some() && value.get("data").is_some();
-    values.iter().any(is_task).then(|| {
-        let entry = |(place, value)| {
-            serde_json::from_value(value)
-                .map_err(|error| format!("task {place} of `{path}` does not read: {error}"))
-        };
-        values.into_iter().enumerate().map(entry).collect()
-    })
+    if !values.iter().flatten().any(is_task) {
+        return Ok(Vec::new());
+    }
+    let entry = |(place, value): (usize, Result<Value, serde_json::Error>)| {
+        let read = value.and_then(serde_json::from_value);
+        read.map_err(|error| format!("task {place} of `{path}` does not read: {error}"))
+    };
+    Ok(values.into_iter().enumerate().map(entry).collect())
 }
 
 /// Pairs of name and value: a JSON list of pairs, or the same written as Python text, `[['mean', '34.65']]`.
@@ -334,8 +372,8 @@ fn python_pairs(text: &str) -> Option<Vec<(String, String)>> {
     )
 }
 
-/// All files of the suite, and the date of the newest.
-fn files(name: &str, path: &Path) -> Result<(Files, String), StageError> {
+/// All files of the suite.
+fn files(name: &str, path: &Path) -> Result<Files, StageError> {
     let unreadable = |error: &dyn std::fmt::Display| {
         StageError::Files(format!(
             "cannot read the suite `{name}` at `{}`: {error}; check `sources.{name}.path`",
@@ -343,20 +381,19 @@ fn files(name: &str, path: &Path) -> Result<(Files, String), StageError> {
         ))
     };
     let mut files = Files::new();
-    let mut newest = std::time::SystemTime::UNIX_EPOCH;
     if path.is_dir() {
         for entry in walkdir::WalkDir::new(path).sort_by_file_name() {
             let entry = entry.map_err(|error| unreadable(&error))?;
             if entry.file_type().is_file() {
                 let metadata = entry.metadata().map_err(|error| unreadable(&error))?;
-                newest = newest.max(metadata.modified().unwrap_or(newest));
+                let changed = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
                 let relative = entry
                     .path()
                     .strip_prefix(path)
                     .unwrap_or(entry.path())
                     .to_string_lossy()
                     .replace('\\', "/");
-                files.insert(relative, Place::Path(entry.into_path()));
+                files.insert(relative, (Place::Path(entry.into_path()), changed));
             }
         }
     } else {
@@ -370,7 +407,7 @@ fn files(name: &str, path: &Path) -> Result<(Files, String), StageError> {
             }
             let modified =
                 std::time::Duration::from_secs(entry.header().mtime().unwrap_or_default());
-            newest = newest.max(std::time::SystemTime::UNIX_EPOCH + modified);
+            let changed = SystemTime::UNIX_EPOCH + modified;
             let relative = entry
                 .path()
                 .map_err(|error| unreadable(&error))?
@@ -382,16 +419,16 @@ fn files(name: &str, path: &Path) -> Result<(Files, String), StageError> {
                 .map_err(|error| unreadable(&error))?;
             files.insert(
                 relative.trim_start_matches("./").to_owned(),
-                Place::Bytes(bytes),
+                (Place::Bytes(bytes.into()), changed),
             );
         }
     }
-    Ok((files, super::date(newest)))
+    Ok(files)
 }
 
 fn bytes(place: &Place) -> Result<Vec<u8>, StageError> {
     match place {
-        Place::Bytes(bytes) => Ok(bytes.clone()),
+        Place::Bytes(bytes) => Ok(bytes.to_vec()),
         Place::Path(path) => fs::read(path).map_err(|error| {
             StageError::Files(format!("cannot read `{}`: {error}", path.display()))
         }),

@@ -68,7 +68,7 @@ impl Statistics {
 }
 
 /// What of the run the card shows besides the rows.
-pub(super) fn fingerprint(cx: &Cx<'_>) -> Fingerprint {
+pub(super) fn fingerprint(cx: &Cx<'_>) -> Result<Fingerprint, StageError> {
     let counts: Vec<_> = cx
         .run
         .stages
@@ -76,7 +76,17 @@ pub(super) fn fingerprint(cx: &Cx<'_>) -> Fingerprint {
         .filter(|stage| **stage != "emit")
         .map(|stage| cx.run.manifest(stage).map(|manifest| manifest.counts))
         .collect();
-    Fingerprint::of(&(&cx.config.emit.name, counts))
+    let mut sources = Vec::new();
+    for filtered in cx.records::<FilteredSource>("filter")?.1 {
+        let FilteredSource { source, .. } = filtered?;
+        sources.push((
+            source.slug,
+            source.title,
+            source.licence,
+            source.attribution,
+        ));
+    }
+    Ok(Fingerprint::of(&(&cx.config.emit.name, counts, sources)))
 }
 
 pub(super) fn card(

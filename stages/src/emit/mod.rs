@@ -11,10 +11,11 @@ use std::path::Path;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use synth_core::config::Config;
-use synth_core::{Fingerprint, Judgement, Selection, Split, Trajectory};
+use synth_core::{Fingerprint, Judgement, Selection, Split, Task, Trajectory};
 use synth_dataset::{DatasetWriter, RlRow, Row, SftRow, WriteError, WrittenFile};
 use synth_pipeline::{Index, Item, Outcome, Record, Stage, StageError, Summary};
 
+use crate::filter::FilteredSource;
 use crate::select::Duplicate;
 use crate::services::Services;
 use crate::target::{self, Target, Targets};
@@ -89,18 +90,11 @@ impl Candidate {
     }
 
     /// Why this is no row, if it is none.
-    fn refusal(&self, held_out: &HashSet<Fingerprint>) -> Option<(String, String)> {
+    fn refusal(&self, held_out: &HashSet<String>) -> Option<(String, String)> {
         let task = &self.target().task;
-        if task.split == Split::Train
-            && task
-                .files
-                .iter()
-                .any(|file| held_out.contains(&file.blake3))
-        {
-            return Some((
-                "data_held_out".to_owned(),
-                "the same file belongs to a held-out source".to_owned(),
-            ));
+        if task.split == Split::Train && held_out.contains(task.source_id.as_str()) {
+            let message = "a table of its source belongs to a held-out source too";
+            return Some(("data_held_out".to_owned(), message.to_owned()));
         }
         let broken = match self {
             Self::Sft(sft) => sft.row().check(),
@@ -167,7 +161,11 @@ impl Stage<Services> for Emit {
     }
 
     fn prompts(&self) -> Vec<&'static str> {
-        vec![prompts::AGENT_TAGS.text(), prompts::SOLVE.text()]
+        vec![
+            prompts::AGENT_TAGS.text(),
+            prompts::TABLES.text(),
+            prompts::SOLVE.text(),
+        ]
     }
 
     async fn run(&self, cx: &Cx<'_>) -> Result<Summary, StageError> {
@@ -203,7 +201,8 @@ struct Sources<'a> {
     judgements: Index<'a>,
     attempts: HashMap<String, rows::Attempts>,
     duplicates: HashMap<String, Duplicate>,
-    held_out: HashSet<Fingerprint>,
+    /// Sources to train on that bring a table of a held-out one.
+    held_out: HashSet<String>,
 }
 
 impl<'a> Sources<'a> {
@@ -220,13 +219,7 @@ impl<'a> Sources<'a> {
                 .or_default()
                 .add(&trajectory);
         }
-        let mut held_out = HashSet::new();
-        for task in cx.records::<synth_core::Task>("prepare")?.1 {
-            let task = task?;
-            if task.split == Split::Eval {
-                held_out.extend(task.files.iter().map(|file| file.blake3));
-            }
-        }
+        let held_out = held_out(cx)?;
         Ok(Self {
             targets: Targets::open(cx)?,
             trajectories: cx.index::<Trajectory>("trajectories")?,
@@ -286,6 +279,32 @@ impl<'a> Sources<'a> {
     }
 }
 
+/// The sources that share a table with a held-out one. `prepare` puts such sources on one side; this is for a source whose
+/// files changed after its side was settled.
+fn held_out(cx: &Cx<'_>) -> Result<HashSet<String>, StageError> {
+    let mut sides: HashMap<String, Split> = HashMap::new();
+    for task in cx.records::<Task>("prepare")?.1 {
+        let task = task?;
+        sides.insert(task.source_id.to_string(), task.split);
+    }
+    let mut tables = HashSet::new();
+    let mut sources = Vec::new();
+    for source in cx.records::<FilteredSource>("filter")?.1 {
+        let source = source?;
+        if sides.get(&source.id) == Some(&Split::Eval) {
+            tables.extend(source.signatures);
+        } else {
+            sources.push((source.id, source.signatures));
+        }
+    }
+    let shares = |signatures: &[Fingerprint]| signatures.iter().any(|table| tables.contains(table));
+    Ok(sources
+        .into_iter()
+        .filter(|(_, signatures)| shares(signatures))
+        .map(|(id, _)| id)
+        .collect())
+}
+
 /// Writes the dataset beside its place and swaps it in whole; does nothing where it already shows these rows.
 fn write(cx: &Cx<'_>, sources: &Sources<'_>) -> Result<(), StageError> {
     let folder = cx.run.folder.join("dataset");
@@ -296,9 +315,10 @@ fn write(cx: &Cx<'_>, sources: &Sources<'_>) -> Result<(), StageError> {
         .map(|key| key.as_bytes().as_slice())
         .collect();
     let view =
-        Fingerprint::of(&(env!("CARGO_PKG_VERSION"), keys, card::fingerprint(cx))).to_string();
+        Fingerprint::of(&(env!("CARGO_PKG_VERSION"), keys, card::fingerprint(cx)?)).to_string();
     if let Some(summary) = DatasetSummary::read(&folder)
         && summary.view == view
+        && folder.join("README.md").is_file()
         && summary.files.iter().all(|file| {
             fs::metadata(folder.join(&file.path)).is_ok_and(|found| found.len() == file.bytes)
         })

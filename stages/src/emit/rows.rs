@@ -210,15 +210,22 @@ fn messages(trajectory: &Trajectory, target: &Target) -> Vec<Message> {
     let message = |turn: &Turn| match turn.role {
         Role::System if of_tools => ("system".to_owned(), system_prompt(target)),
         Role::System => ("system".to_owned(), turn.content.clone()),
-        Role::Observation if of_tools => (
-            "user".to_owned(),
-            Scaffold(ScaffoldKind::Tags).wrap(&turn.content),
-        ),
+        Role::Observation if of_tools => ("user".to_owned(), tags_observation(turn)),
         Role::User | Role::Observation => ("user".to_owned(), turn.content.clone()),
         Role::Assistant if of_tools => ("assistant".to_owned(), with_tags(turn)),
         Role::Assistant => ("assistant".to_owned(), turn.content.clone()),
     };
     trajectory.turns.iter().map(message).collect()
+}
+
+/// What an agent that speaks by tags would have been told.
+fn tags_observation(turn: &Turn) -> String {
+    let scaffold = Scaffold(ScaffoldKind::Tags);
+    if turn.observation.is_some() {
+        return scaffold.wrap(&turn.content);
+    }
+    // A reminder's first line names the problem; the rest explains the other protocol.
+    scaffold.reminder(turn.content.lines().next().unwrap_or_default())
 }
 
 fn with_tags(turn: &Turn) -> String {

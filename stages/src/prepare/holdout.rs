@@ -120,7 +120,23 @@ fn split_table(
         ));
     }
     match (target.kind, time_at) {
-        (TargetKind::Forecast, Some(time)) => sort_by_time(table, &mut rows, time)?,
+        (TargetKind::Forecast, Some(time)) => {
+            sort_by_time(table, &mut rows, time)?;
+            let mut times = rows.iter().map(|row| table.rows[*row][time].trim());
+            let first = times.next();
+            if let (_, Some(repeated)) = times.fold((first, None), |(before, repeated), time| {
+                (
+                    Some(time),
+                    repeated.or(before.filter(|before| *before == time)),
+                )
+            }) {
+                let message = format!(
+                    "`{repeated}` stands twice in column `{}`; a forecast needs one row a step",
+                    table.header[time]
+                );
+                return Err(("repeated_time", message));
+            }
+        }
         (TargetKind::Forecast, None) => {
             return Err((
                 "no_time_column",
@@ -170,11 +186,6 @@ fn sort_by_time(
         });
         return Ok(());
     }
-    let is_iso = |text: &str| {
-        text.len() >= 7
-            && text.as_bytes()[..4].iter().all(u8::is_ascii_digit)
-            && text.as_bytes()[4] == b'-'
-    };
     if let Some(row) = rows.iter().find(|row| !is_iso(cell(row))) {
         let message = format!(
             "`{}` in column `{}` is neither a number nor an ISO date",
@@ -185,6 +196,21 @@ fn sort_by_time(
     }
     rows.sort_by(|a, b| cell(a).cmp(cell(b)));
     Ok(())
+}
+
+/// Whether text sorts as time does: `2021-05`, `2021-05-14`, perhaps with a time of day behind it, all parts padded.
+fn is_iso(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let digits = |range: std::ops::Range<usize>| {
+        bytes
+            .get(range)
+            .is_some_and(|part| part.iter().all(u8::is_ascii_digit))
+    };
+    let dash = |at: usize| bytes.get(at) == Some(&b'-');
+    let month = digits(0..4) && dash(4) && digits(5..7);
+    month
+        && (bytes.len() == 7
+            || dash(7) && digits(8..10) && !bytes.get(10).is_some_and(u8::is_ascii_digit))
 }
 
 fn write(
@@ -357,6 +383,20 @@ mod tests {
                 TargetKind::Regression
             ),
             "too_few_test_rows"
+        );
+        assert_eq!(
+            reason(
+                &table((0..100).map(|i| format!("{},1,{i}", i / 2))),
+                TargetKind::Forecast
+            ),
+            "repeated_time"
+        );
+        assert_eq!(
+            reason(
+                &table((1..100).map(|i| format!("2021-{}-1,1,{i}", 1 + i % 12))),
+                TargetKind::Forecast
+            ),
+            "unreadable_time"
         );
         assert_eq!(
             reason(

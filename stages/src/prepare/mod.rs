@@ -4,6 +4,8 @@
 mod holdout;
 mod split;
 
+pub(crate) use split::pinned_split;
+
 use async_trait::async_trait;
 use serde::Serialize;
 use synth_core::config::Config;
@@ -243,7 +245,7 @@ fn prediction_task(cx: &Cx<'_>, open: &Task, target: &Target) -> Result<Task, ho
             id_column => &parts.id_column,
             submission_file => SUBMISSION,
             metric => metric.as_str(),
-            time_column => &target.time_column,
+            time_column => target.time_column.as_ref().filter(|_| target.kind == TargetKind::Forecast),
         },
     );
     Ok(Task {

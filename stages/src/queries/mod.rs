@@ -32,6 +32,22 @@ impl Item for Exploration {
     fn id(&self) -> String {
         format!("{}#{}", self.task.id, self.index)
     }
+
+    // Not the licence, tags or date of the data, nor the side of the split.
+    fn content(&self) -> Fingerprint {
+        let Task {
+            id,
+            slug,
+            files,
+            tables,
+            context,
+            limits,
+            seed,
+            ..
+        } = &self.task;
+        let task = (id, slug, files, tables, context, limits, seed);
+        Fingerprint::of(&(task, self.index, &self.seed_question))
+    }
 }
 
 #[async_trait]

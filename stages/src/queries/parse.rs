@@ -1,7 +1,7 @@
 //! Reads the queries that an exploration poses, strictly, each by itself: a bad one does not lose its siblings.
 
 use synth_core::{CellOutcome, KeyedValue, Observation};
-use synth_score::{parse_keyed, values_equal};
+use synth_score::parse_keyed;
 
 /// A query as posed.
 #[derive(Clone, Debug, PartialEq)]
@@ -118,7 +118,11 @@ pub(super) fn check<'a>(
     }
     if [&posed.question, &posed.constraints, &posed.format]
         .into_iter()
-        .any(|text| text.contains("<|") || text.contains("<image>") || text.contains("<video>"))
+        .any(|text| {
+            synth_core::CONTROL_TOKENS
+                .iter()
+                .any(|token| text.contains(token))
+        })
     {
         return refuse(
             "control_token",
@@ -194,29 +198,52 @@ pub(super) fn check<'a>(
     }
 }
 
-/// Whether a value was printed: as it is, or as one of the numbers in the output, rounded as the value is.
+/// Whether a value was printed: word for word, or as one of the numbers in the output, rounded as the value is; a list, if
+/// each of its parts was.
 pub(crate) fn stands_in(output: &str, value: &str) -> bool {
     let value = value.trim();
     if value.is_empty() {
         return false;
     }
-    let Ok(number) = value.replace(',', "").parse::<f64>() else {
-        return output.to_lowercase().contains(&value.to_lowercase())
-            || (value.contains(',')
-                && value
-                    .split(',')
-                    .all(|part| stands_in(output, part.trim_matches([' ', '[', ']', '\'', '"']))));
-    };
-    let decimals = value
-        .split_once('.')
-        .map_or(0, |(_, decimals)| decimals.len());
-    let half_unit = 0.5 * 10f64.powi(-i32::try_from(decimals).unwrap_or(i32::MAX)) * (1.0 + 1e-9);
-    numbers(output).any(|printed| {
-        (printed - number).abs() <= half_unit
-            || values_equal(&printed.to_string(), value, 1e-9, 0.0)
+    if stands_alone_in(&output.to_lowercase(), &value.to_lowercase()) {
+        return true;
+    }
+    if let Ok(number) = value.replace(',', "").parse::<f64>() {
+        let tolerance = half_unit(value);
+        return numbers(output).any(|printed| (printed - number).abs() <= tolerance);
+    }
+    value.contains(',')
+        && value
+            .split(',')
+            .all(|part| stands_in(output, part.trim_matches([' ', '[', ']', '\'', '"'])))
+}
+
+/// Whether `part` occurs in `text` other than as a piece of a longer word or number.
+fn stands_alone_in(text: &str, part: &str) -> bool {
+    text.match_indices(part).any(|(at, _)| {
+        let before = text[..at].chars().next_back();
+        let mut after = text[at + part.len()..].chars();
+        let (next, second) = (after.next(), after.next());
+        let is_word = |character: Option<char>| character.is_some_and(char::is_alphanumeric);
+        let goes_on = next == Some('.') && second.is_some_and(|digit| digit.is_ascii_digit());
+        !is_word(before) && !matches!(before, Some('.' | '-')) && !is_word(next) && !goes_on
     })
 }
 
+/// Half a unit of the last digit that a number is written with: 0.005 for `1.25`, 5e-7 for `1.2e-5`.
+fn half_unit(number: &str) -> f64 {
+    let lower = number.to_lowercase();
+    let (mantissa, exponent) = lower.split_once('e').unwrap_or((&lower, "0"));
+    let decimals = mantissa
+        .split_once('.')
+        .map_or(0, |(_, decimals)| decimals.len());
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let place = exponent.saturating_sub(i32::try_from(decimals).unwrap_or(i32::MAX));
+    // A hair more, for numbers that lie exactly between two.
+    0.5 * 10f64.powi(place) * (1.0 + 1e-9)
+}
+
+/// The numbers in a text, thousands apart or not.
 fn numbers(text: &str) -> impl Iterator<Item = f64> + '_ {
     text.split(|character: char| {
         !(character.is_ascii_alphanumeric() || matches!(character, '.' | '-' | '+'))
@@ -343,6 +370,13 @@ mod tests {
         assert!(stands_in("['a', 'b'] 3", "a, b, 3"));
         assert!(stands_in("total 12345", "12,345"));
         assert!(!stands_in("", "1"));
+        assert!(stands_in("total 12,345 rows", "12,345"));
+        assert!(stands_in("p = 1.04e-05", "1e-05"));
+        assert!(!stands_in("r = 0.3, n = 0", "1e-05"));
+        assert!(!stands_in("nothing known", "no"));
+        assert!(stands_in("answer: No.", "no"));
+        assert!(!stands_in("x = -3", "3"));
+        assert!(!stands_in("x = 3.7", "3"));
     }
 
     proptest! {

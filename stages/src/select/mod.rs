@@ -11,7 +11,7 @@ use synth_core::{Fingerprint, Judgement, QueryId, Role, Selection, Trajectory, V
 use synth_pipeline::{Item, Outcome, Stage, StageError, Summary};
 
 use crate::Cx;
-use crate::services::{Services, reply_basis};
+use crate::services::{Services, reply_basis, stage_error};
 use crate::target;
 pub(crate) use similarity::Duplicate;
 use similarity::Question;
@@ -170,12 +170,7 @@ async fn embed(cx: &Cx<'_>, questions: &[Question]) -> Result<Vec<Vec<f32>>, Sta
     let mut vectors = Vec::new();
     for batch in questions.chunks(EMBED_BATCH) {
         let texts: Vec<String> = batch.iter().map(|question| question.text.clone()).collect();
-        vectors.extend(
-            model
-                .embed(&texts)
-                .await
-                .map_err(|error| StageError::Model(error.to_string()))?,
-        );
+        vectors.extend(model.embed(&texts).await.map_err(stage_error)?);
     }
     Ok(vectors)
 }
@@ -263,7 +258,7 @@ fn rule(
 }
 
 fn has_control_token(text: &str) -> bool {
-    ["<|im_", "<image>", "<video>"]
+    synth_core::CONTROL_TOKENS
         .iter()
         .any(|token| text.contains(token))
 }

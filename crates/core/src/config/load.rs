@@ -242,6 +242,31 @@ fn check(config: &Config, places: &Places) -> Result<(), ConfigError> {
             return fail(path, format!("{share} is not a share between 0 and 1"));
         }
     }
+    for (path, limit) in [("budget.usd", config.budget.usd)] {
+        if limit.is_nan() || limit < 0.0 {
+            return fail(path, format!("{limit} is no limit; 0 means none"));
+        }
+    }
+    for (name, model) in &config.models {
+        let is_name = |text: &str| {
+            text.bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+                && !text.starts_with(|first: char| first.is_ascii_digit())
+        };
+        // What stands there instead of a name may be the key itself, so it is not repeated.
+        if !is_name(&model.api_key_env) {
+            let problem = "expected the name of an environment variable, not the key itself";
+            return fail(&format!("models.{name}.api_key_env"), problem.to_owned());
+        }
+    }
+    if config
+        .models
+        .get(&config.roles.embedder)
+        .is_some_and(|model| model.provider == super::Provider::Builtin)
+    {
+        let problem = "the builtin teacher embeds nothing; leave it empty for lexical similarity";
+        return fail("roles.embedder", problem.to_owned());
+    }
     let at_least_one = [
         ("queries.per_task", config.queries.per_task),
         ("queries.explorations", config.queries.explorations),
@@ -285,6 +310,38 @@ impl super::RolesConfig {
             ("judge", &self.judge),
             ("embedder", &self.embedder),
         ]
+    }
+}
+
+impl Config {
+    /// The same without anything that could be a secret: to be written down and shown.
+    #[must_use]
+    pub fn without_secrets(&self) -> Self {
+        let mut shown = self.clone();
+        for model in shown.models.values_mut() {
+            for value in model
+                .headers
+                .values_mut()
+                .filter(|value| !value.starts_with("env:"))
+            {
+                "(not written down)".clone_into(value);
+            }
+            model.base_url = without_password(&model.base_url);
+        }
+        shown
+    }
+}
+
+/// An address without user, password and query.
+fn without_password(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let rest = rest.split('?').next().unwrap_or(rest);
+    let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+    let host = authority.rsplit('@').next().unwrap_or(authority);
+    if scheme.is_empty() {
+        format!("{host}{path}")
+    } else {
+        format!("{scheme}://{host}{path}")
     }
 }
 
@@ -397,6 +454,40 @@ mod tests {
             message,
             "mine.toml:2: `roles.judge`: there is no model `nobody`; known: teacher"
         );
+    }
+
+    #[test]
+    fn what_could_be_a_secret_is_not_written_down() {
+        let config = load(&[file(
+            "[models.m]\nprovider = \"openai\"\nmodel = \"m\"\nbase_url = \"https://me:pw@host:1/v1?key=s3\"\n\
+             headers = { A = \"s3cret\", B = \"env:NAME\" }\n",
+        )])
+        .unwrap()
+        .without_secrets();
+        let model = &config.models["m"];
+        assert_eq!(model.base_url, "https://host:1/v1");
+        assert_eq!(model.headers["A"], "(not written down)");
+        assert_eq!(model.headers["B"], "env:NAME");
+    }
+
+    #[test]
+    fn a_key_in_the_place_of_its_name_is_refused_and_not_repeated() {
+        let message = error("[models.teacher]\napi_key_env = \"sk-secret\"\n");
+        assert!(
+            message.contains("`models.teacher.api_key_env`"),
+            "{message}"
+        );
+        assert!(!message.contains("sk-secret"), "{message}");
+    }
+
+    #[test]
+    fn the_teacher_embeds_nothing() {
+        assert!(error("[roles]\nembedder = \"teacher\"\n").contains("leave it empty"));
+    }
+
+    #[test]
+    fn a_budget_is_not_negative() {
+        assert!(error("[budget]\nusd = -5.0\n").contains("`budget.usd`: -5 is no limit"));
     }
 
     #[test]
