@@ -72,23 +72,18 @@ impl<'a> Cells<'a> {
             &self.earlier,
             code,
         ));
-        let memo = &self.services.memo;
+        let memo = std::sync::Arc::clone(&self.services.memo);
         let remembered = memo.get(key).await.map_err(StageError::from)?;
         // What does not read (a version of another shape wrote it) counts as not remembered.
         let remembered = remembered.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        let observation: Observation = match remembered {
-            Some(observation) => observation,
-            None => {
-                let observation = self.open().await?.execute(code).await.map_err(work_error)?;
-                let bytes =
-                    serde_json::to_vec(&observation).expect("an observation serialises to JSON");
-                self.services
-                    .memo
-                    .put(key, bytes)
-                    .await
-                    .map_err(StageError::from)?;
-                observation
-            }
+        let observation: Observation = if let Some(observation) = remembered {
+            observation
+        } else {
+            let observation = self.open().await?.execute(code).await.map_err(work_error)?;
+            let bytes =
+                serde_json::to_vec(&observation).expect("an observation serialises to JSON");
+            memo.put(key, bytes).await.map_err(StageError::from)?;
+            observation
         };
         self.earlier.push(code.to_owned());
         Ok(observation)

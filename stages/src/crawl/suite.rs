@@ -232,18 +232,18 @@ impl Group {
             } else {
                 format!("data files are not in the suite: {}", missing.join(", "))
             };
-            let mut message = format!(
-                "{message}; {} questions go with them",
-                source.questions.len()
+            let refused = self.rejected.iter().map(
+                |Rejected {
+                     id,
+                     reason,
+                     message,
+                 }| format!("; {id}: {reason}: {message}"),
             );
-            for Rejected {
-                id,
-                reason,
-                message: why,
-            } in &self.rejected
-            {
-                message.push_str(&format!("; {id}: {reason}: {why}"));
-            }
+            let message = format!(
+                "{message}; {} questions go with them{}",
+                source.questions.len(),
+                refused.collect::<String>()
+            );
             return Ok(Found {
                 source,
                 places: Vec::new(),
