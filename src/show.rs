@@ -79,7 +79,7 @@ async fn find(ledger: &Ledger, id: &str) -> Result<(String, String), Failure> {
 }
 
 async fn record(ledger: &Ledger, id: &str) -> Result<Option<String>, Failure> {
-    if let Some(key) = ledger.maker(id)?
+    if let Some(key) = ledger.makers(id)?.into_iter().next().map(|(_, key)| key)
         && let Some(outcome) = ledger.outcome(&key)?
         && let Some((_, json)) = raw_records(&outcome.value)
             .into_iter()

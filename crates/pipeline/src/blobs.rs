@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use synth_core::Fingerprint;
 
-use crate::run::temporary_in;
+use crate::run::{TEMPORARY, temporary_in};
 
 /// A content-addressed folder: `<root>/ab/abcdef…`. Files appear whole or not at all and are never changed.
 #[derive(Clone, Debug)]
@@ -81,6 +81,21 @@ impl Blobs {
         Ok(bytes)
     }
 
+    /// Removes what a process that was killed was writing. To be called only while no other process writes here.
+    pub fn sweep(&self) -> io::Result<()> {
+        for entry in fs::read_dir(&self.root)? {
+            let entry = entry?;
+            if entry
+                .file_name()
+                .as_encoded_bytes()
+                .starts_with(TEMPORARY.as_bytes())
+            {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
     fn temporary(&self) -> io::Result<tempfile::NamedTempFile> {
         temporary_in(&self.root)
     }
@@ -120,6 +135,19 @@ mod tests {
         fs::write(&file, b"a,b\n1,2\n")?;
         assert_eq!(blobs.put_file(&file)?, (hash, 8));
         assert_eq!(blobs.read(hash)?, b"a,b\n1,2\n");
+        Ok(())
+    }
+
+    #[test]
+    fn what_a_killed_process_was_writing_is_swept_and_values_stay() -> io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let blobs = Blobs::open(folder.path())?;
+        let hash = blobs.put(b"whole")?;
+        let (_, left) = blobs.temporary()?.keep()?;
+        assert!(left.exists());
+        blobs.sweep()?;
+        assert!(!left.exists());
+        assert_eq!(blobs.read(hash)?, b"whole");
         Ok(())
     }
 

@@ -22,7 +22,8 @@ use crate::stage::{
 };
 use crate::{Event, Spend, run};
 
-/// Failures up to this number never stop a stage: on few items a share says little.
+/// Failures up to this number do not stop a stage under way: on few items a share says little. A stage in which every item
+/// failed stops at its end all the same.
 const FAILURES_ALWAYS_ALLOWED: u64 = 10;
 /// Outcomes that may wait for the disk before no new items are taken.
 const STORING: usize = 256;
@@ -35,6 +36,21 @@ pub(crate) struct Entry {
     pub key: OutcomeKey,
     pub digest: Digest,
     pub status: Status,
+}
+
+impl Entry {
+    /// The entry of an item that is worked on: digest and status follow when the work is stored.
+    fn open(key: OutcomeKey) -> Self {
+        Self {
+            key,
+            digest: Digest::default(),
+            status: Status::Failed,
+        }
+    }
+
+    pub(crate) fn is_settled(&self) -> bool {
+        self.digest != Digest::default()
+    }
 }
 
 pub(crate) async fn each<S, I, R, F, W>(
@@ -74,7 +90,7 @@ where
             stopping = if cx.cancel.is_soft() {
                 Some(StageError::Interrupted)
             } else {
-                account.too_many_failed(cx)
+                account.too_many_failed()
             };
         }
         // Take a new item while there is room and no reason to stop.
@@ -112,8 +128,13 @@ where
             () = &mut hard => {
                 // What is finished is paid for, and only the disk stands between it and the ledger.
                 drop(working);
-                while storing.next().await.is_some() {}
-                return Err(StageError::Interrupted);
+                while let Some(stored) = storing.next().await {
+                    if let Ok(stored) = stored {
+                        account.worked(cx, stored);
+                    }
+                }
+                stopping = Some(StageError::Interrupted);
+                break;
             }
             // A soft stop is noticed at the top of the loop; those in flight go on.
             () = &mut soft, if stopping.is_none() => {}
@@ -134,7 +155,8 @@ where
             () = tokio::task::yield_now(), if room => {}
         }
     }
-    if let Some(error) = stopping {
+    if let Some(error) = stopping.or_else(|| account.all_failed(cx)) {
+        run::note_partial(cx, &account.entries).await;
         return Err(error);
     }
 
@@ -194,7 +216,7 @@ fn explain<S>(
     }
     let why = if cx.mode == Mode::Fresh {
         "asked for by --fresh".to_owned()
-    } else if let Some((_, reason, _, _)) = cx.ledger.status(key)? {
+    } else if let Some(Settled { reason, .. }) = cx.ledger.settled(key)? {
         format!("failed before: {}", reason.unwrap_or_default())
     } else {
         cx.ledger
@@ -404,12 +426,7 @@ impl Account {
             return Ok(Taken::Settled);
         }
         let place = self.entries.len();
-        // Digest and status follow when the work is stored.
-        self.enter(Entry {
-            key,
-            digest: Digest::default(),
-            status: Status::Failed,
-        });
+        self.enter(Entry::open(key));
         Ok(Taken::Open {
             item,
             place,
@@ -495,7 +512,7 @@ impl Account {
     }
 
     /// Counts failures of earlier runs too: a stage that stopped for them stops again until something changes.
-    fn too_many_failed<S>(&self, cx: &StageCx<'_, S>) -> Option<StageError> {
+    fn too_many_failed(&self) -> Option<StageError> {
         let failed = self.storing_failed
             + if self.summary.failed.is_empty() {
                 0
@@ -506,16 +523,25 @@ impl Account {
         let total = read.max(self.total as u64);
         let too_many =
             failed > FAILURES_ALWAYS_ALLOWED && failed as f64 > self.max_failed * total as f64;
-        let first = || {
-            self.first_failure
-                .clone()
-                .unwrap_or_else(|| format!("see `synth show --run {} --failed`", cx.run.name))
-        };
-        too_many.then(|| StageError::TooManyFailed {
+        too_many.then(|| self.stop_for_failures(failed, read))
+    }
+
+    /// However few they were: what makes every item fail is no matter of the items, and stages after this one would
+    /// replace what there is by nothing.
+    fn all_failed<S>(&self, cx: &StageCx<'_, S>) -> Option<StageError> {
+        let (failed, read) = (self.summary.failed_total(), self.summary.read);
+        let all = failed > 0 && failed + self.repeated.len() as u64 == read;
+        // A plan tells what is to be done; and whoever allows every item to fail means it.
+        (all && self.max_failed < 1.0 && cx.mode != Mode::Plan)
+            .then(|| self.stop_for_failures(failed, read))
+    }
+
+    fn stop_for_failures(&self, failed: u64, read: u64) -> StageError {
+        StageError::TooManyFailed {
             failed,
             read,
-            first: first(),
-        })
+            first: self.first_failure.clone().unwrap_or_default(),
+        }
     }
 }
 

@@ -178,6 +178,19 @@ pub(crate) async fn publish<S: Services>(
     write_folder(cx, entries, repeated, provenance, summary)
 }
 
+/// Writes down what a stage that stops has settled, for `synth show`; no stage reads it, and the listing of the whole replaces it.
+pub(crate) async fn note_partial<S>(cx: &StageCx<'_, S>, entries: &[Entry]) {
+    if cx.mode == Mode::Plan {
+        return;
+    }
+    let settled = entries.iter().filter(|entry| entry.is_settled());
+    let keys = settled.map(|entry| entry.key).collect();
+    // The stage stops for a reason of its own, which a full disk, say, must not hide.
+    if let Err(error) = cx.ledger.list_partial(&cx.run.name, cx.stage, keys).await {
+        tracing::debug!(stage = cx.stage, %error, "what was settled so far is not listed");
+    }
+}
+
 fn write_folder<S: Services>(
     cx: &StageCx<'_, S>,
     entries: &[Entry],
@@ -435,10 +448,13 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
+/// How the names of files begin that do not have their own yet.
+pub(crate) const TEMPORARY: &str = ".new-";
+
 /// A temporary file that, unlike most, others may read once it has its name.
 pub(crate) fn temporary_in(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
     tempfile::Builder::new()
-        .prefix(".new-")
+        .prefix(TEMPORARY)
         .permissions(fs::Permissions::from_mode(0o644))
         .tempfile_in(folder)
 }

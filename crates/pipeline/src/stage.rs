@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use synth_core::{Config, Fingerprint, RecordError};
 
 use crate::ledger::{Listing, OutcomeKey, Provenance};
-use crate::{Blobs, Cancel, Event, Ledger, LedgerError, Observer, Run, Spend};
+use crate::{Blobs, Cancel, Ledger, LedgerError, Observer, Run, Spend};
 
 /// One step from sources to datasets. Name, CLI verb, folder and log field are one word.
 #[async_trait]
@@ -180,9 +180,7 @@ pub enum StageError {
         first: String,
     },
     /// What it reads is not there.
-    #[error(
-        "it reads `{missing}`, which run `{run}` does not have yet; `synth run --run {run} --until {missing}` makes it"
-    )]
+    #[error("it reads `{missing}`, which run `{run}` does not have yet")]
     MissingInput {
         /// The stage whose records are missing.
         missing: String,
@@ -190,9 +188,7 @@ pub enum StageError {
         run: String,
     },
     /// What it reads was made before something that it was made of changed.
-    #[error(
-        "it reads `{outdated}`, which is older than `{changed}` in run `{run}`; `synth run --run {run} --until {outdated}` brings it up to date"
-    )]
+    #[error("it reads `{outdated}`, which is older than `{changed}` in run `{run}`")]
     OutdatedInput {
         /// The stage whose records are out of date.
         outdated: String,
@@ -418,11 +414,6 @@ impl<S: Services> StageCx<'_, S> {
             }
         }
         Ok(())
-    }
-
-    /// Says something to whoever waits.
-    pub fn note(&self, text: impl Into<String>) {
-        self.observer.on(&Event::Note { text: text.into() });
     }
 }
 

@@ -367,7 +367,7 @@ async fn a_flipped_byte_makes_its_value_absent_and_no_other() {
     // The write behind these is done when the next one is.
     ledger.put(key(7), value(7, 900)).await.unwrap();
     assert_eq!(
-        ledger.status(&outcome_key(9)).unwrap(),
+        ledger.latest_basis(&outcome_key(9)).unwrap(),
         None,
         "what cannot be read does not look settled either"
     );

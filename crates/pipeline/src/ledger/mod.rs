@@ -35,6 +35,10 @@ CREATE TABLE listing (run TEXT NOT NULL, stage TEXT NOT NULL, records INTEGER NO
     inputs TEXT NOT NULL, keys BLOB NOT NULL, UNIQUE (run, stage));
 ";
 
+/// Younger than the rest of format 1, so it is made where it is missing.
+const PARTIAL: &str = "CREATE TABLE IF NOT EXISTS
+    partial (run TEXT NOT NULL, stage TEXT NOT NULL, keys BLOB NOT NULL, UNIQUE (run, stage))";
+
 /// The ledger cannot be opened, read or written.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum LedgerError {
@@ -230,27 +234,7 @@ impl Ledger {
         })
     }
 
-    /// How the item under `key` ended, without its records: status, reason, whether to try again, how many records.
-    #[expect(
-        clippy::type_complexity,
-        reason = "it is destructured where it is called"
-    )]
-    pub fn status(
-        &self,
-        key: &OutcomeKey,
-    ) -> Result<Option<(Status, Option<String>, bool, u64)>, LedgerError> {
-        let settled = self.settled(key)?;
-        Ok(settled.map(
-            |Settled {
-                 status,
-                 reason,
-                 spurious,
-                 records,
-                 ..
-             }| (status, reason, spurious, records),
-        ))
-    }
-
+    /// How the item under `key` ended, without its records.
     pub(crate) fn settled(&self, key: &OutcomeKey) -> Result<Option<Settled>, LedgerError> {
         self.read(|connection| {
             connection
@@ -316,12 +300,6 @@ impl Ledger {
         Ok(digest)
     }
 
-    /// The outcome in which the record with this id was made: where several stages pass a record on under its id, the
-    /// outcome of the first of them.
-    pub fn maker(&self, id: &str) -> Result<Option<OutcomeKey>, LedgerError> {
-        Ok(self.makers(id)?.into_iter().next().map(|(_, key)| key))
-    }
-
     /// The outcomes in which a record with this id was made, with their stages, in the order in which the stages first
     /// made it. Of each stage it is the latest.
     pub fn makers(&self, id: &str) -> Result<Vec<(String, OutcomeKey)>, LedgerError> {
@@ -367,6 +345,31 @@ impl Ledger {
                 keys: OutcomeKey::many_from_bytes(&bytes),
             })
         })
+    }
+
+    /// The outcomes that a stage of run `run` had settled when it stopped; none once it has come to its end. They are kept
+    /// apart from the listings, for people alone: no stage reads half of its input.
+    pub fn partial(&self, run: &str, stage: &str) -> Result<Option<Vec<OutcomeKey>>, LedgerError> {
+        self.read(|connection| {
+            connection
+                .prepare_cached("SELECT keys FROM partial WHERE run = ?1 AND stage = ?2")?
+                .query_row([run, stage], |row| row.get::<_, Vec<u8>>(0))
+                .optional()
+        })
+        .map(|found| found.map(|bytes| OutcomeKey::many_from_bytes(&bytes)))
+    }
+
+    /// Says what a stage that stops has settled; durable when this returns.
+    pub async fn list_partial(
+        &self,
+        run: &str,
+        stage: &'static str,
+        keys: Vec<OutcomeKey>,
+    ) -> Result<(), LedgerError> {
+        let (run, keys) = (run.to_owned(), flat(&keys));
+        self.writer()?
+            .write(writer::Write::Partial { run, stage, keys })
+            .await
     }
 
     /// Which outcomes the listing of a stage showed when it was made, and which ones those of the stages that it read.
@@ -451,11 +454,6 @@ impl Ledger {
                 .query_row([name], |row| row.get(0))
                 .optional()
         })
-    }
-
-    /// Forgets the outcomes of a stage under these keys, so that they are worked on again.
-    pub async fn forget(&self, keys: Vec<OutcomeKey>) -> Result<(), LedgerError> {
-        self.writer()?.write(writer::Write::Forget(keys)).await
     }
 
     /// How many outcomes and remembered values there are.
@@ -615,7 +613,10 @@ fn prepare(connection: &Connection, path: &Path) -> Result<(), LedgerError> {
         Ok(())
     };
     settings().map_err(|error| sqlite_error(path, &error))?;
-    check_format(connection, path)
+    check_format(connection, path)?;
+    connection
+        .execute_batch(PARTIAL)
+        .map_err(|error| sqlite_error(path, &error))
 }
 
 fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {

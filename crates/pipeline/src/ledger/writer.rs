@@ -35,6 +35,11 @@ pub(super) enum Write {
         inputs: String,
         keys: Vec<u8>,
     },
+    Partial {
+        run: String,
+        stage: &'static str,
+        keys: Vec<u8>,
+    },
     Pins(Vec<(String, String)>),
     Forget(Vec<OutcomeKey>),
 }
@@ -171,6 +176,16 @@ fn apply(transaction: &Transaction<'_>, write: Write) -> rusqlite::Result<()> {
             transaction
                 .prepare_cached("INSERT OR REPLACE INTO listing (run, stage, records, view, inputs, keys) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
                 .execute(params![run, stage, records as i64, view.as_bytes(), inputs, keys])?;
+            transaction
+                .prepare_cached("DELETE FROM partial WHERE run = ?1 AND stage = ?2")?
+                .execute([run.as_str(), stage])?;
+        }
+        Write::Partial { run, stage, keys } => {
+            transaction
+                .prepare_cached(
+                    "INSERT OR REPLACE INTO partial (run, stage, keys) VALUES (?1, ?2, ?3)",
+                )?
+                .execute(params![run, stage, keys])?;
         }
         Write::Pins(facts) => {
             let mut pin = transaction
