@@ -38,7 +38,7 @@ pub enum Verb {
 }
 
 /// Which configuration.
-#[derive(Args, Clone)]
+#[derive(Args, Clone, Default)]
 pub struct ConfigArguments {
     /// Configuration file; `synth.toml` in this folder if it is there, else the embedded defaults
     #[arg(long, value_name = "FILE")]
@@ -53,8 +53,22 @@ pub struct ConfigArguments {
     pub set: Vec<String>,
 }
 
+impl ConfigArguments {
+    /// The options as they were given, for a shell, with the run by its name.
+    pub fn as_typed(&self, run: &str) -> String {
+        let mut options = vec!["--run".to_owned(), quoted(run)];
+        if let Some(file) = &self.config {
+            options.extend(["--config".to_owned(), quoted(&file.to_string_lossy())]);
+        }
+        for set in &self.set {
+            options.extend(["--set".to_owned(), quoted(set)]);
+        }
+        options.join(" ")
+    }
+}
+
 /// Which stages.
-#[derive(Args, Clone)]
+#[derive(Args, Clone, Default)]
 pub struct StageArguments {
     /// Only this stage
     #[arg(long, value_name = "STAGE", value_parser = stage_names(), conflicts_with_all = ["from", "until"])]
@@ -74,7 +88,7 @@ pub struct StageArguments {
 }
 
 /// `synth run`
-#[derive(Args)]
+#[derive(Args, Default)]
 pub struct RunArguments {
     #[command(flatten)]
     pub config: ConfigArguments,
@@ -92,6 +106,31 @@ pub struct RunArguments {
     /// Write events as JSON lines to stdout, for machines
     #[arg(long)]
     pub json: bool,
+}
+
+impl RunArguments {
+    /// The command that goes on where this one stopped. Not `--fresh`, which would begin anew.
+    pub fn again(&self, run: &str) -> String {
+        let StageArguments {
+            stage,
+            from,
+            until,
+            limit,
+        } = &self.stages;
+        let mut command = vec!["synth run".to_owned(), self.config.as_typed(run)];
+        let limit = limit.map(|limit| limit.to_string());
+        for (option, value) in [
+            ("stage", stage),
+            ("from", from),
+            ("until", until),
+            ("limit", &limit),
+        ] {
+            if let Some(value) = value {
+                command.push(format!("--{option} {value}"));
+            }
+        }
+        command.join(" ")
+    }
 }
 
 /// `synth plan`
@@ -125,7 +164,7 @@ pub struct StatusArguments {
 /// `synth show`
 #[derive(Args)]
 pub struct ShowArguments {
-    /// Id of a record, or the beginning of one
+    /// Id of a record, or the beginning of one; it is looked up among the records of all runs
     #[arg(value_name = "ID", required_unless_present_any = ["failed", "dropped"])]
     pub id: Option<String>,
 
@@ -151,6 +190,15 @@ pub struct InitArguments {
     /// Where to write it
     #[arg(value_name = "FILE", default_value = "synth.toml")]
     pub file: PathBuf,
+}
+
+/// A word as a shell reads it back.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./-".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 fn stage_names() -> Vec<&'static str> {
@@ -193,5 +241,38 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_command_to_go_on_repeats_what_was_given_as_a_shell_reads_it() {
+        let typed = [
+            "synth",
+            "run",
+            "--run",
+            "jan 9",
+            "--set",
+            "judge.samples=3",
+            "--set",
+            "run.output=\"it's\"",
+            "--config",
+            "my synth.toml",
+            "--until",
+            "judge",
+            "--limit",
+            "5",
+            "--fresh",
+            "--json",
+        ];
+        let Verb::Run(arguments) = Cli::parse_from(typed).verb else {
+            panic!("it is `run`");
+        };
+        assert_eq!(
+            arguments.again("jan 9"),
+            r#"synth run --run 'jan 9' --config 'my synth.toml' --set judge.samples=3 --set 'run.output="it'\''s"' --until judge --limit 5"#
+        );
+        assert_eq!(
+            RunArguments::default().again("small"),
+            "synth run --run small"
+        );
     }
 }

@@ -4,14 +4,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use synth_core::config::{Config, Layer, load};
-use synth_pipeline::{Run, run::write_atomically};
-use synth_stages::{STAGES, parts::Parts};
+use synth_pipeline::{Run, Stage, run::write_atomically};
+use synth_stages::{STAGES, Services, parts::Parts};
 
 use crate::cli::{ConfigArguments, StageArguments};
 use crate::exit_code::{ExitCode, Failure};
 
 /// The file that is taken when none is named.
 const LOCAL_FILE: &str = "synth.toml";
+/// What all runs share, under `run.output`, besides the ledger.
+const STORE: &str = "store";
+const SCRATCH: &str = "tmp";
 
 /// Lays defaults, file, environment and arguments over each other.
 pub fn configuration(arguments: &ConfigArguments) -> Result<Config, Failure> {
@@ -54,7 +57,34 @@ pub fn configuration(arguments: &ConfigArguments) -> Result<Config, Failure> {
             value: format!("{run:?}"),
         });
     }
-    Ok(load(&layers)?)
+    let config = load(&layers)?;
+    check_name(&config.run.name)?;
+    Ok(config)
+}
+
+/// Runs are folders beside what all runs share, which must not be taken for one.
+fn check_name(run: &str) -> Result<(), Failure> {
+    let is_taken =
+        run == STORE || run == SCRATCH || run == "ledger.lock" || run.starts_with("ledger.sqlite");
+    if is_taken {
+        return Err(Failure::new(
+            ExitCode::Configuration,
+            format!(
+                "`run.name`: a run cannot be called `{run}`, since `run.output` has something of that name for all runs; choose another name"
+            ),
+        ));
+    }
+    Ok(())
+}
+
+/// Where the data files lie.
+pub fn store_folder(config: &Config) -> PathBuf {
+    config.run.output.join(STORE)
+}
+
+/// Where sandboxes and the like put what nobody needs afterwards.
+pub fn scratch_folder(config: &Config) -> PathBuf {
+    config.run.output.join(SCRATCH)
 }
 
 /// Lays the prompts of one's own over the embedded ones, before anything looks at them.
@@ -82,9 +112,7 @@ pub fn run(config: &Config) -> Run {
 }
 
 /// The stages that were asked for, in order.
-pub fn stages(
-    arguments: &StageArguments,
-) -> Vec<&'static dyn synth_pipeline::Stage<synth_stages::Services>> {
+pub fn stages(arguments: &StageArguments) -> Result<Vec<&'static dyn Stage<Services>>, Failure> {
     let place = |name: &Option<String>| {
         name.as_ref()
             .and_then(|name| STAGES.iter().position(|stage| stage.name() == name))
@@ -92,7 +120,16 @@ pub fn stages(
     let only = place(&arguments.stage);
     let first = only.or(place(&arguments.from)).unwrap_or(0);
     let last = only.or(place(&arguments.until)).unwrap_or(STAGES.len() - 1);
-    STAGES[first..=last.max(first)].to_vec()
+    if first > last {
+        let (first, last) = (STAGES[first].name(), STAGES[last].name());
+        return Err(Failure::new(
+            ExitCode::Usage,
+            format!(
+                "no stage is asked for: `--from {first}` comes after `--until {last}`; exchange the two"
+            ),
+        ));
+    }
+    Ok(STAGES[first..=last].to_vec())
 }
 
 /// Where the ledger lies.
@@ -131,4 +168,68 @@ pub fn write_run_toml(config: &Config, run: &Run) -> Result<(), Failure> {
             ),
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_cannot_have_the_name_of_what_all_runs_share() {
+        for taken in [
+            "store",
+            "tmp",
+            "ledger.lock",
+            "ledger.sqlite",
+            "ledger.sqlite-wal",
+        ] {
+            let arguments = ConfigArguments {
+                run: Some(taken.to_owned()),
+                ..ConfigArguments::default()
+            };
+            let failure = configuration(&arguments).expect_err("the name is taken");
+            assert_eq!(failure.code, ExitCode::Configuration, "{failure}");
+            assert!(failure.to_string().contains(taken), "{failure}");
+        }
+        assert!(check_name("stores").is_ok() && check_name("ledger").is_ok());
+    }
+
+    fn from_until(from: &str, until: &str) -> StageArguments {
+        StageArguments {
+            from: Some(from.to_owned()),
+            until: Some(until.to_owned()),
+            ..StageArguments::default()
+        }
+    }
+
+    #[test]
+    fn a_range_of_no_stages_is_refused() {
+        let Err(failure) = stages(&from_until("judge", "queries")) else {
+            panic!("nothing lies between them");
+        };
+        assert_eq!(failure.code, ExitCode::Usage);
+        assert!(
+            failure
+                .to_string()
+                .contains("`--from judge` comes after `--until queries`"),
+            "{failure}"
+        );
+    }
+
+    #[test]
+    fn a_range_has_both_its_ends() -> Result<(), Failure> {
+        let names = |arguments| -> Result<Vec<&str>, Failure> {
+            Ok(stages(&arguments)?
+                .iter()
+                .map(|stage| stage.name())
+                .collect())
+        };
+        assert_eq!(
+            names(from_until("queries", "judge"))?,
+            ["queries", "trajectories", "judge"]
+        );
+        assert_eq!(names(from_until("judge", "judge"))?, ["judge"]);
+        assert_eq!(names(StageArguments::default())?.len(), STAGES.len());
+        Ok(())
+    }
 }

@@ -5,6 +5,8 @@ use std::fmt;
 use synth_core::ConfigError;
 use synth_pipeline::{LedgerError, StageError};
 
+use crate::cli::RunArguments;
+
 /// Exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitCode {
@@ -82,7 +84,7 @@ impl Failure {
     }
 
     /// How a stage's stop ends the command.
-    pub fn of_stage(stage: &str, error: &StageError, run: &str) -> Self {
+    pub fn of_stage(stage: &str, error: &StageError, arguments: &RunArguments, run: &str) -> Self {
         let code = match error {
             StageError::Interrupted => ExitCode::Interrupted,
             StageError::TooManyFailed { .. } => ExitCode::TooManyFailed,
@@ -92,16 +94,44 @@ impl Failure {
             StageError::Ledger(_) | StageError::Files(_) => ExitCode::Files,
             StageError::MissingInput { .. } | StageError::OutdatedInput { .. } => ExitCode::Usage,
         };
-        let hint = match error {
-            StageError::MissingInput { .. } | StageError::OutdatedInput { .. } => String::new(),
-            StageError::TooManyFailed { .. } => {
+        let (options, again) = (arguments.config.as_typed(run), arguments.again(run));
+        let message = match error {
+            StageError::Interrupted => {
                 format!(
-                    "\n  see:  synth show --run {run} --failed\n  hint: finished items are kept; `synth run --run {run}` goes on"
+                    "interrupted in stage `{stage}`; finished items are kept, `{again}` goes on"
                 )
             }
-            _ => format!("\n  hint: finished items are kept; `synth run --run {run}` goes on"),
+            StageError::MissingInput { .. } | StageError::OutdatedInput { .. } => {
+                format!(
+                    "stage `{stage}` stopped: {error}{}",
+                    remedy(error, &options)
+                )
+            }
+            _ => {
+                let see = if matches!(error, StageError::TooManyFailed { .. }) {
+                    format!("\n  see:  synth show {options} --failed")
+                } else {
+                    String::new()
+                };
+                format!(
+                    "stage `{stage}` stopped: {error}{see}\n  hint: finished items are kept; `{again}` goes on"
+                )
+            }
         };
-        Self::new(code, format!("stage `{stage}` stopped: {error}{hint}"))
+        Self::new(code, message)
+    }
+}
+
+/// What brings a stage's input about, where that is what is wrong; `options` as they were typed.
+pub fn remedy(error: &StageError, options: &str) -> String {
+    match error {
+        StageError::MissingInput { missing, .. } => {
+            format!("; `synth run {options} --until {missing}` makes it")
+        }
+        StageError::OutdatedInput { outdated, .. } => {
+            format!("; `synth run {options} --until {outdated}` brings it up to date")
+        }
+        _ => String::new(),
     }
 }
 
@@ -146,5 +176,50 @@ impl From<fmt::Error> for Failure {
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         Self::new(ExitCode::Files, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_to_do_about_a_stop_can_be_typed_as_it_stands() {
+        let mut arguments = RunArguments::default();
+        arguments.config.config = Some("mine.toml".into());
+        arguments.config.set = vec!["crawl.query=house prices".to_owned()];
+        let options = "--run jan9 --config mine.toml --set 'crawl.query=house prices'";
+        let message = |error| Failure::of_stage("judge", &error, &arguments, "jan9").to_string();
+
+        let failed = StageError::TooManyFailed {
+            failed: 3,
+            read: 3,
+            first: "`trj_1`: busy".to_owned(),
+        };
+        let said = message(failed);
+        assert!(
+            said.contains(&format!("synth show {options} --failed")),
+            "{said}"
+        );
+        assert!(
+            said.contains(&format!("`synth run {options}` goes on")),
+            "{said}"
+        );
+        assert_eq!(
+            message(StageError::Interrupted),
+            format!(
+                "interrupted in stage `judge`; finished items are kept, `synth run {options}` goes on"
+            )
+        );
+        let missing = StageError::MissingInput {
+            missing: "queries".to_owned(),
+            run: "jan9".to_owned(),
+        };
+        assert_eq!(
+            message(missing),
+            format!(
+                "stage `judge` stopped: it reads `queries`, which run `jan9` does not have yet; `synth run {options} --until queries` makes it"
+            )
+        );
     }
 }

@@ -5,6 +5,7 @@ mod context;
 mod doctor;
 mod exit_code;
 mod init;
+mod interrupt;
 mod output;
 mod plan;
 mod progress;

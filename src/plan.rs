@@ -14,7 +14,7 @@ use synth_pipeline::{
 use synth_stages::services::{Services, name_of};
 
 use crate::cli::PlanArguments;
-use crate::exit_code::{ExitCode, Failure};
+use crate::exit_code::{ExitCode, Failure, remedy};
 use crate::{context, output, table};
 
 /// A stage's share of the plan.
@@ -33,11 +33,11 @@ pub async fn plan(arguments: PlanArguments) -> Result<ExitCode, Failure> {
     let config = context::configuration(&arguments.config)?;
     context::prompts(&config)?;
     let run = context::run(&config);
-    let stages = context::stages(&arguments.stages);
+    let stages = context::stages(&arguments.stages)?;
     // Planning needs a place to look things up; where there is no ledger yet, an empty one for the moment.
     let moment = std::env::temp_dir().join(format!("synth-plan-{}", std::process::id()));
     let (ledger, blobs) = match Ledger::open_read_only(context::ledger_folder(&config)) {
-        Ok(ledger) => (ledger, Blobs::open(&config.run.output.join("store"))?),
+        Ok(ledger) => (ledger, Blobs::open(&context::store_folder(&config))?),
         Err(LedgerError::Missing(_)) => {
             (Ledger::open(&moment)?, Blobs::open(&moment.join("store"))?)
         }
@@ -73,12 +73,15 @@ pub async fn plan(arguments: PlanArguments) -> Result<ExitCode, Failure> {
     drop(ledger);
     synth_pipeline::run::remove_folder(&moment)?;
     if let Some((stage, error)) = &outcomes.stopped {
-        return Err(match error {
-            StageError::MissingInput { .. } => {
-                Failure::new(ExitCode::Usage, format!("cannot plan `{stage}`: {error}"))
-            }
-            _ => Failure::new(ExitCode::Files, format!("cannot plan `{stage}`: {error}")),
-        });
+        let code = match error {
+            StageError::MissingInput { .. } | StageError::OutdatedInput { .. } => ExitCode::Usage,
+            _ => ExitCode::Files,
+        };
+        let remedy = remedy(error, &arguments.config.as_typed(&run.name));
+        return Err(Failure::new(
+            code,
+            format!("cannot plan `{stage}`: {error}{remedy}"),
+        ));
     }
 
     let mut why = listener

@@ -1,21 +1,21 @@
 //! `synth run`: stages in order, the ledger open, Ctrl-C heard, an account at the end.
 
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Instant;
 
 use synth_core::Memo;
-use synth_core::config::Config;
 use synth_pipeline::{
     Blobs, Cancel, Event, Invocation, Ledger, Mode, Observer, Outcomes, Run, Services as _, Spend,
-    StageError, run_stages,
+    Stage, StageError, run_stages,
 };
 use synth_stages::emit::DatasetSummary;
 use synth_stages::services::{FreshMemo, Services};
 
 use crate::cli::RunArguments;
 use crate::exit_code::{ExitCode, Failure};
-use crate::{context, output, progress, table};
+use crate::{context, interrupt, output, progress, table};
 
 /// Runs the stages that were asked for.
 pub async fn run(arguments: RunArguments) -> Result<ExitCode, Failure> {
@@ -23,11 +23,25 @@ pub async fn run(arguments: RunArguments) -> Result<ExitCode, Failure> {
     let config = context::configuration(&arguments.config)?;
     context::prompts(&config)?;
     let run = context::run(&config);
+    let stages = context::stages(&arguments.stages)?;
+    let observer: Arc<dyn Observer> = Arc::from(progress::observer(arguments.json));
+    let cancel = Cancel::default();
+    let again = arguments.again(&run.name);
+    // Dropped last: the ledger and the sandboxes may take their time to close, too.
+    let _signals = interrupt::listen(cancel.clone(), Arc::clone(&observer), move || {
+        end_now(&again);
+    })?;
+
     let ledger = Arc::new(Ledger::open(context::ledger_folder(&config))?);
-    let blobs = Blobs::open(&config.run.output.join("store"))?;
+    let blobs = Blobs::open(&context::store_folder(&config))?;
+    // The ledger's lock keeps every other writer of this store out.
+    blobs.sweep()?;
+    if let Some(first) = stages.first() {
+        check_inputs(&ledger, &run, *first)
+            .map_err(|error| Failure::of_stage(first.name(), &error, &arguments, &run.name))?;
+    }
     context::write_run_toml(&config, &run)?;
 
-    let observer: Arc<dyn Observer> = Arc::from(progress::observer(arguments.json));
     let memo: Arc<dyn Memo> = Arc::clone(&ledger) as Arc<dyn Memo>;
     let memo = if arguments.fresh {
         Arc::new(FreshMemo::new(memo)) as Arc<dyn Memo>
@@ -40,9 +54,7 @@ pub async fn run(arguments: RunArguments) -> Result<ExitCode, Failure> {
             text: text.to_owned(),
         });
     };
-    let services = Services::new(&config, memo, config.run.output.join("tmp"), say);
-    let cancel = Cancel::default();
-    let stages = context::stages(&arguments.stages);
+    let services = Services::new(&config, memo, context::scratch_folder(&config), say);
 
     let outcomes = {
         let invocation = Invocation {
@@ -61,52 +73,47 @@ pub async fn run(arguments: RunArguments) -> Result<ExitCode, Failure> {
             limit: arguments.stages.limit,
             explain: arguments.explain,
         };
-        tokio::select! {
-            outcomes = run_stages(&stages, &invocation) => outcomes,
-            never = listen(&cancel, &*observer) => match never {},
-        }
+        run_stages(&stages, &invocation).await
     };
     let spend = services.spend();
     if !cancel.is_hard() {
         services.close().await;
     }
-    finish(&config, &run, &outcomes, spend, started, arguments.json)
+    finish(&arguments, &run, &outcomes, spend, started)
 }
 
-/// Turns Ctrl-C, and the signal that service managers send, into steps of cancellation.
-async fn listen(cancel: &Cancel, observer: &dyn Observer) -> std::convert::Infallible {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-    ) else {
-        return std::future::pending().await;
-    };
-    loop {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+/// The end of a process whose stages do not look up. What is not in the ledger by now is worked on again; sandboxes end by
+/// themselves when their sockets close.
+fn end_now(again: &str) {
+    // Nowhere is left to complain to when stderr is gone.
+    let _ = writeln!(
+        std::io::stderr(),
+        "error: interrupted; finished items are kept, `{again}` goes on"
+    );
+    std::process::exit(ExitCode::Interrupted as i32);
+}
+
+/// What the first stage reads must be there before anything is written. The last that is missing is named: making it makes
+/// those before it.
+fn check_inputs(ledger: &Ledger, run: &Run, first: &dyn Stage<Services>) -> Result<(), StageError> {
+    for input in first.reads().iter().rev() {
+        if ledger.listing(&run.name, input)?.is_none() {
+            return Err(StageError::MissingInput {
+                missing: (*input).to_owned(),
+                run: run.name.clone(),
+            });
         }
-        let text = if cancel.is_soft() {
-            "stopping at once"
-        } else {
-            "finishing what runs and taking nothing new; Ctrl-C again stops at once"
-        };
-        observer.on(&Event::Note {
-            text: text.to_owned(),
-        });
-        cancel.escalate();
     }
+    Ok(())
 }
 
 /// The account: for people a table on stdout, for machines one more line of JSON.
 fn finish(
-    config: &Config,
+    arguments: &RunArguments,
     run: &Run,
     outcomes: &Outcomes,
     spend: Spend,
     started: Instant,
-    json: bool,
 ) -> Result<ExitCode, Failure> {
     let seconds = started.elapsed().as_secs_f64();
     let dataset = run.folder.join("dataset");
@@ -116,7 +123,7 @@ fn finish(
         .any(|summary| summary.stage == "emit");
     let rows = DatasetSummary::read(&dataset).filter(|_| emitted);
     let mut out = String::new();
-    if json {
+    if arguments.json {
         let line = serde_json::json!({
             "event": "run_finished",
             "run": run.name,
@@ -174,19 +181,8 @@ fn finish(
     output::data(&out)?;
     match &outcomes.stopped {
         None => Ok(ExitCode::Success),
-        Some((stage, StageError::Interrupted)) => Err(Failure::new(
-            ExitCode::Interrupted,
-            format!(
-                "interrupted in stage `{stage}`; finished items are kept, `{}` goes on",
-                go_on(config)
-            ),
-        )),
-        Some((stage, error)) => Err(Failure::of_stage(stage, error, &run.name)),
+        Some((stage, error)) => Err(Failure::of_stage(stage, error, arguments, &run.name)),
     }
-}
-
-fn go_on(config: &Config) -> String {
-    format!("synth run --run {}", config.run.name)
 }
 
 fn stage_table(outcomes: &Outcomes) -> String {
@@ -219,4 +215,45 @@ fn stage_table(outcomes: &Outcomes) -> String {
         ],
         &rows,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use synth_pipeline::ledger::Listing;
+    use synth_stages::STAGES;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_first_stage_without_its_input_is_refused_before_anything_is_written()
+    -> Result<(), Failure> {
+        let folder = tempfile::tempdir()?;
+        let mut config = synth_core::config::load(&[])?;
+        folder.path().clone_into(&mut config.run.output);
+        let run = context::run(&config);
+        let ledger = Ledger::open(folder.path())?;
+        let stage = |name: &str| {
+            let found = STAGES.iter().find(|stage| stage.name() == name);
+            *found.expect("it is a stage")
+        };
+        let missing = |name: &str| match check_inputs(&ledger, &run, stage(name)) {
+            Err(StageError::MissingInput { missing, .. }) => Some(missing),
+            other => {
+                assert!(other.is_ok(), "{other:?}");
+                None
+            }
+        };
+        assert_eq!(missing("crawl"), None);
+        assert_eq!(missing("judge").as_deref(), Some("trajectories"));
+        ledger
+            .put_listing(&run.name, "trajectories", &Listing::default())
+            .await?;
+        assert_eq!(missing("judge").as_deref(), Some("queries"));
+        ledger
+            .put_listing(&run.name, "crawl", &Listing::default())
+            .await?;
+        assert_eq!(missing("filter"), None);
+        assert!(!run.folder.exists());
+        Ok(())
+    }
 }
