@@ -13,6 +13,7 @@ mod run;
 mod show;
 mod status;
 mod table;
+mod terminal;
 
 use std::io::Write;
 use std::process::ExitCode as ProcessExitCode;

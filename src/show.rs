@@ -4,14 +4,14 @@ use std::fmt::Write as _;
 use std::io::IsTerminal;
 
 use serde_json::Value;
-use synth_core::{Judgement, Memo, Query, Role, Selection, Source, Task, Trajectory};
+use synth_core::{Judgement, Memo, Query, Role, Selection, Task, Trajectory, TrajectoryId};
 use synth_pipeline::ledger::Status;
 use synth_pipeline::{Ledger, judgement_id, run::raw_records};
 use synth_stages::queries::exploration_key;
 
 use crate::cli::ShowArguments;
 use crate::exit_code::{ExitCode, Failure};
-use crate::{context, output, table};
+use crate::{context, output, table, terminal};
 
 /// Ids that are listed when the beginning of one fits several.
 const MAX_LISTED: usize = 20;
@@ -33,7 +33,7 @@ pub async fn show(arguments: &ShowArguments) -> Result<ExitCode, Failure> {
         }
     };
     let text = if std::io::stdout().is_terminal() {
-        coloured(&text)
+        coloured(&terminal::harmless(&text))
     } else {
         text
     };
@@ -78,14 +78,26 @@ async fn find(ledger: &Ledger, id: &str) -> Result<(String, String), Failure> {
     }
 }
 
+/// The record with this id: of those that several stages pass on, the first stage's; but a source as `filter` saw it, with its
+/// rulings.
 async fn record(ledger: &Ledger, id: &str) -> Result<Option<String>, Failure> {
-    if let Some(key) = ledger.makers(id)?.into_iter().next().map(|(_, key)| key)
-        && let Some(outcome) = ledger.outcome(&key)?
-        && let Some((_, json)) = raw_records(&outcome.value)
-            .into_iter()
-            .find(|(_, json)| names(json, id))
-    {
-        return Ok(Some(json));
+    let ruled = if id.starts_with("src_") {
+        ledger.latest("filter", id)?
+    } else {
+        None
+    };
+    let made = match ledger.makers(id)?.first() {
+        Some((_, key)) => ledger.outcome(key)?,
+        None => None,
+    };
+    let records = [ruled, made]
+        .into_iter()
+        .flatten()
+        .flat_map(|outcome| raw_records(&outcome.value));
+    for (_, json) in records {
+        if names(&json, id) {
+            return Ok(Some(json));
+        }
     }
     let remembered = ledger
         .get(exploration_key(id))
@@ -145,9 +157,7 @@ async fn lineage(text: &mut String, ledger: &Ledger, value: &Value) -> Result<()
     ] {
         if let Some(id) = value.get(key).and_then(Value::as_str) {
             let name = match key {
-                "source_id" => parsed::<Source>(ledger, id)
-                    .await?
-                    .map(|source| source.slug),
+                "source_id" => source_slug(ledger, id).await?,
                 "task_id" => parsed::<Task>(ledger, id)
                     .await?
                     .map(|task| format!("{} ({})", task.slug, task.kind.as_str())),
@@ -163,6 +173,13 @@ async fn lineage(text: &mut String, ledger: &Ledger, value: &Value) -> Result<()
         text.push('\n');
     }
     Ok(())
+}
+
+/// What people call a source, as crawled or as filtered.
+async fn source_slug(ledger: &Ledger, id: &str) -> Result<Option<String>, Failure> {
+    let value = parsed::<Value>(ledger, id).await?.unwrap_or_default();
+    let slug = value.pointer("/source/slug").or_else(|| value.get("slug"));
+    Ok(slug.and_then(Value::as_str).map(str::to_owned))
 }
 
 /// A record's fields, one a line, nested ones indented.
@@ -231,26 +248,16 @@ async fn trajectory_text(ledger: &Ledger, trajectory: &Trajectory) -> Result<Str
             let _ = writeln!(text, "call of `{}`:\n{code}\n", call.name);
         }
     }
+    if let Some(left_out) = left_out(ledger, "judge", &trajectory.id)? {
+        text.push_str(&left_out);
+        return Ok(text);
+    }
     if let Some(judgement) = parsed::<Judgement>(ledger, &judgement_id(&trajectory.id)).await? {
-        let _ = writeln!(
-            text,
-            "── judgement {}\nverdict {:?} by {}, {} sample(s), agreement {:.2}",
-            "─".repeat(61),
-            judgement.verdict,
-            judgement.model,
-            judgement.samples,
-            judgement.agreement
-        );
-        for (criterion, grade) in &judgement.criteria {
-            let _ = writeln!(
-                text,
-                "  {:<18} {:.1}  {}",
-                criterion.as_str(),
-                grade.score,
-                grade.rationale
-            );
-        }
-        text.push('\n');
+        judgement_text(&mut text, &judgement);
+    }
+    if let Some(left_out) = left_out(ledger, "select", &trajectory.id)? {
+        text.push_str(&left_out);
+        return Ok(text);
     }
     let selection = judgement_id(&trajectory.id).replacen("jdg_", "sel_", 1);
     if let Some(selection) = parsed::<Selection>(ledger, &selection).await? {
@@ -259,15 +266,64 @@ async fn trajectory_text(ledger: &Ledger, trajectory: &Trajectory) -> Result<Str
     Ok(text)
 }
 
+/// Why a stage did not pass a trajectory on, if its latest word is that.
+fn left_out(ledger: &Ledger, stage: &str, id: &TrajectoryId) -> Result<Option<String>, Failure> {
+    let outcome = ledger
+        .latest(stage, id.as_str())?
+        .filter(|outcome| outcome.status != Status::Kept);
+    Ok(outcome.map(|outcome| {
+        let (reason, message) = (
+            outcome.reason.unwrap_or_default(),
+            outcome.message.unwrap_or_default(),
+        );
+        let message = if message == reason {
+            String::new()
+        } else {
+            format!(": {message}")
+        };
+        let status = outcome.status.as_str();
+        format!("not in the dataset: {status} by `{stage}` as {reason}{message}\n")
+    }))
+}
+
+fn judgement_text(text: &mut String, judgement: &Judgement) {
+    let _ = writeln!(
+        text,
+        "── judgement {}\nverdict {:?} by {}, {} sample(s), agreement {:.2}",
+        "─".repeat(61),
+        judgement.verdict,
+        judgement.model,
+        judgement.samples,
+        judgement.agreement
+    );
+    for (criterion, grade) in &judgement.criteria {
+        let _ = writeln!(
+            text,
+            "  {:<18} {:.1}  {}",
+            criterion.as_str(),
+            grade.score,
+            grade.rationale
+        );
+    }
+    text.push('\n');
+}
+
 /// What failed or was dropped in a run, stage by stage.
 fn outcomes(ledger: &Ledger, run: &str, wanted: Status) -> Result<String, Failure> {
     let mut text = String::new();
-    let mut rows = Vec::new();
+    let (mut rows, mut unfinished) = (Vec::new(), Vec::new());
     for stage in synth_stages::STAGES {
-        let Some(listing) = ledger.listing(run, stage.name())? else {
-            continue;
+        let stopped = ledger.partial(run, stage.name())?;
+        if stopped.is_some() {
+            unfinished.push(format!("`{}`", stage.name()));
+        }
+        let keys = match stopped {
+            Some(keys) => keys,
+            None => ledger
+                .listing(run, stage.name())?
+                .map_or(Vec::new(), |listing| listing.keys),
         };
-        for key in listing.keys {
+        for key in keys {
             let Some(outcome) = ledger
                 .outcome(&key)?
                 .filter(|outcome| outcome.status == wanted)
@@ -286,7 +342,7 @@ fn outcomes(ledger: &Ledger, run: &str, wanted: Status) -> Result<String, Failur
     if rows.is_empty() {
         let _ = writeln!(
             text,
-            "nothing {} in the finished stages of run `{run}`",
+            "nothing {} in the stages of run `{run}` so far",
             wanted.as_str()
         );
     } else {
@@ -294,6 +350,13 @@ fn outcomes(ledger: &Ledger, run: &str, wanted: Status) -> Result<String, Failur
             &["stage", "item", "reason", "message"],
             &rows,
         ));
+    }
+    if !unfinished.is_empty() {
+        let _ = writeln!(
+            text,
+            "\nnot finished: {}; what was settled when the stage stopped is told of",
+            unfinished.join(", ")
+        );
     }
     Ok(text)
 }
@@ -308,4 +371,139 @@ fn coloured(text: &str) -> String {
         }
     };
     text.lines().map(paint).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use synth_core::Fingerprint;
+    use synth_pipeline::ledger::{Basis, Listing, OutcomeKey, StoredOutcome};
+
+    use super::*;
+
+    /// Stores how an item ended, with a record if there is one.
+    async fn ended(
+        ledger: &Ledger,
+        (stage, item): (&'static str, &str),
+        status: Status,
+        record: Option<(&str, Value)>,
+    ) -> Result<OutcomeKey, Failure> {
+        let basis = Basis {
+            version: 1,
+            config: Fingerprint::of(&()),
+            prompts: Fingerprint::of(&()),
+            content: Fingerprint::of(&()),
+        };
+        let key = OutcomeKey::new(stage, item, &basis);
+        let (ids, records): (Vec<&str>, Vec<Value>) = record.into_iter().unzip();
+        let is_kept = status == Status::Kept;
+        let outcome = StoredOutcome {
+            item: item.to_owned(),
+            status,
+            reason: (!is_kept).then(|| "too_dull".to_owned()),
+            message: (!is_kept).then(|| "it says\nnothing".to_owned()),
+            spurious: false,
+            made: ids
+                .iter()
+                .filter(|_| is_kept)
+                .map(|id| (*id).to_owned())
+                .collect(),
+            value: serde_json::json!({"ids": ids, "records": records, "rejected": []})
+                .to_string()
+                .into_bytes(),
+        };
+        ledger.put_outcome(key, stage, basis, outcome).await?;
+        Ok(key)
+    }
+
+    fn ledger() -> Result<(tempfile::TempDir, Ledger), Failure> {
+        let folder = tempfile::tempdir()?;
+        let ledger = Ledger::open(folder.path())?;
+        Ok((folder, ledger))
+    }
+
+    #[tokio::test]
+    async fn a_stage_that_stopped_shows_what_failed_so_far_and_says_that_it_is_not_finished()
+    -> Result<(), Failure> {
+        let (_folder, ledger) = ledger()?;
+        let failed = ended(&ledger, ("judge", "trj_1"), Status::Failed, None).await?;
+        ledger
+            .put_listing("small", "judge", &Listing::default())
+            .await?;
+        ledger.list_partial("small", "judge", vec![failed]).await?;
+
+        let text = outcomes(&ledger, "small", Status::Failed)?;
+        assert!(
+            text.contains("judge  trj_1  too_dull  it says nothing"),
+            "{text}"
+        );
+        assert!(text.contains("not finished: `judge`"), "{text}");
+        let text = outcomes(&ledger, "small", Status::Dropped)?;
+        assert!(
+            text.contains("nothing dropped") && text.contains("not finished: `judge`"),
+            "{text}"
+        );
+
+        let listing = Listing {
+            records: 0,
+            keys: vec![failed],
+        };
+        ledger.put_listing("small", "judge", &listing).await?;
+        let text = outcomes(&ledger, "small", Status::Failed)?;
+        assert!(
+            text.contains("trj_1") && !text.contains("not finished"),
+            "{text}"
+        );
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_source_is_shown_with_the_rulings_of_filter_even_if_it_was_dropped()
+    -> Result<(), Failure> {
+        let (_folder, ledger) = ledger()?;
+        let source = serde_json::json!({"id": "src_1", "slug": "iris"});
+        let filtered = serde_json::json!({"id": "src_1", "source": source, "rulings": [{"rule": "too_small", "passed": false}]});
+        ended(
+            &ledger,
+            ("crawl", "src_1"),
+            Status::Kept,
+            Some(("src_1", source.clone())),
+        )
+        .await?;
+        assert_eq!(record(&ledger, "src_1").await?, Some(source.to_string()));
+        assert_eq!(
+            source_slug(&ledger, "src_1").await?.as_deref(),
+            Some("iris")
+        );
+
+        ended(
+            &ledger,
+            ("filter", "src_1"),
+            Status::Dropped,
+            Some(("src_1", filtered)),
+        )
+        .await?;
+        let (id, json) = find(&ledger, "src").await?;
+        let text = render(&ledger, &id, &json).await?;
+        assert!(text.contains("rule: too_small"), "{text}");
+        assert_eq!(
+            source_slug(&ledger, "src_1").await?.as_deref(),
+            Some("iris")
+        );
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn what_left_a_trajectory_out_is_said_with_its_reason() -> Result<(), Failure> {
+        let (_folder, ledger) = ledger()?;
+        let id = TrajectoryId::of(&["a trajectory"]);
+        assert_eq!(left_out(&ledger, "select", &id)?, None);
+        ended(&ledger, ("select", id.as_str()), Status::Kept, None).await?;
+        assert_eq!(left_out(&ledger, "select", &id)?, None);
+        ended(&ledger, ("judge", id.as_str()), Status::Dropped, None).await?;
+        assert_eq!(
+            left_out(&ledger, "judge", &id)?.as_deref(),
+            Some("not in the dataset: dropped by `judge` as too_dull: it says\nnothing\n")
+        );
+        Ok(())
+    }
 }

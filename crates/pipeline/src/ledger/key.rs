@@ -70,7 +70,7 @@ pub struct OutcomeKey([u8; LENGTH]);
 impl OutcomeKey {
     /// The key of `item` in `stage` on this basis.
     pub fn new(stage: &str, item: &str, basis: &Basis) -> Self {
-        let item = Fingerprint::of_parts(&[("stage", stage.as_bytes()), ("item", item.as_bytes())]);
+        let item = of_item(stage, item);
         let basis = Fingerprint::of_parts(&[("basis", &basis.to_bytes())]);
         let mut key = [0; LENGTH];
         key[..ITEM].copy_from_slice(&item.as_bytes()[..ITEM]);
@@ -113,6 +113,17 @@ impl OutcomeKey {
         high[ITEM..].fill(0xff);
         (low, high)
     }
+
+    /// The range of keys that belong to an item of a stage.
+    pub(super) fn range_of(stage: &str, item: &str) -> ([u8; LENGTH], [u8; LENGTH]) {
+        let mut key = [0; LENGTH];
+        key[..ITEM].copy_from_slice(&of_item(stage, item).as_bytes()[..ITEM]);
+        Self(key).same_item()
+    }
+}
+
+fn of_item(stage: &str, item: &str) -> Fingerprint {
+    Fingerprint::of_parts(&[("stage", stage.as_bytes()), ("item", item.as_bytes())])
 }
 
 #[cfg(test)]
@@ -157,6 +168,7 @@ mod tests {
         #[test]
         fn outcomes_of_one_item_lie_together_and_apart_from_others(item: String, other: String, a in basis(), b in basis()) {
             prop_assume!(item != other);
+            prop_assert_eq!(OutcomeKey::new("queries", &item, &a).same_item(), OutcomeKey::range_of("queries", &item));
             let (low, high) = OutcomeKey::new("queries", &item, &a).same_item();
             let range = low..=high;
             prop_assert!(range.contains(OutcomeKey::new("queries", &item, &b).as_bytes()));

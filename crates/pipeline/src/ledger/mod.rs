@@ -300,6 +300,21 @@ impl Ledger {
         Ok(digest)
     }
 
+    /// The latest outcome of an item in a stage, whatever it was based on and in whatever run.
+    pub fn latest(&self, stage: &str, item: &str) -> Result<Option<StoredOutcome>, LedgerError> {
+        let (low, high) = OutcomeKey::range_of(stage, item);
+        let key = self.read(|connection| {
+            connection
+                .prepare_cached("SELECT key FROM outcome WHERE key BETWEEN ?1 AND ?2 ORDER BY rowid DESC LIMIT 1")?
+                .query_row([low.as_slice(), high.as_slice()], |row| row.get::<_, Vec<u8>>(0))
+                .optional()
+        })?;
+        match key.and_then(|key| OutcomeKey::from_bytes(&key)) {
+            Some(key) => self.outcome(&key),
+            None => Ok(None),
+        }
+    }
+
     /// The outcomes in which a record with this id was made, with their stages, in the order in which the stages first
     /// made it. Of each stage it is the latest.
     pub fn makers(&self, id: &str) -> Result<Vec<(String, OutcomeKey)>, LedgerError> {
