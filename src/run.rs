@@ -93,10 +93,9 @@ fn end_now(again: &str) {
     std::process::exit(ExitCode::Interrupted as i32);
 }
 
-/// What the first stage reads must be there before anything is written. The last that is missing is named: making it makes
-/// those before it.
+/// What the first stage reads must be there before anything is written.
 fn check_inputs(ledger: &Ledger, run: &Run, first: &dyn Stage<Services>) -> Result<(), StageError> {
-    for input in first.reads().iter().rev() {
+    for input in first.reads() {
         if ledger.listing(&run.name, input)?.is_none() {
             return Err(StageError::MissingInput {
                 missing: (*input).to_owned(),
@@ -244,9 +243,9 @@ mod tests {
             }
         };
         assert_eq!(missing("crawl"), None);
-        assert_eq!(missing("judge").as_deref(), Some("trajectories"));
+        assert_eq!(missing("judge").as_deref(), Some("prepare"));
         ledger
-            .put_listing(&run.name, "trajectories", &Listing::default())
+            .put_listing(&run.name, "prepare", &Listing::default())
             .await?;
         assert_eq!(missing("judge").as_deref(), Some("queries"));
         ledger
