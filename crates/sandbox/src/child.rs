@@ -375,28 +375,33 @@ impl Pipe {
 
     /// Reads what is there without waiting: the agent flushes before it replies, so this is all that the cell wrote. Bounded, since
     /// something that the cell left running may write on.
+    ///
+    /// It asks the kernel, not the runtime: the reply may be seen before the runtime has heard that the pipe is readable, and
+    /// the runtime would then say that it is empty.
     fn rest(&mut self, buffer: &mut OutputBuffer) {
         let mut bytes = [0; READ_BYTES];
         let mut total = 0;
         while self.open && total < MAX_PIPE {
-            match self.take(&mut bytes, buffer) {
-                0 => break,
-                count => total += count,
+            match rustix::io::read(self.receiver.as_fd(), &mut bytes) {
+                Ok(0) => self.open = false,
+                Ok(count) => {
+                    buffer.push(&bytes[..count]);
+                    total += count;
+                }
+                Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::AGAIN) => break,
+                Err(_) => self.open = false,
             }
         }
     }
 
-    fn take(&mut self, bytes: &mut [u8], buffer: &mut OutputBuffer) -> usize {
+    fn take(&mut self, bytes: &mut [u8], buffer: &mut OutputBuffer) {
         match self.receiver.try_read(bytes) {
             Ok(count) => {
                 self.open = count > 0;
                 buffer.push(&bytes[..count]);
-                count
             }
-            Err(error) => {
-                self.open = error.kind() == io::ErrorKind::WouldBlock;
-                0
-            }
+            Err(error) => self.open = error.kind() == io::ErrorKind::WouldBlock,
         }
     }
 }

@@ -63,7 +63,7 @@ async fn stdout(sandbox: &mut Box<dyn Sandbox>, code: &str) -> String {
     observation.stdout
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_local_backend_keeps_the_contract() {
     let Some((sandboxes, _scratch)) = start(3).await else {
         return;
@@ -75,6 +75,8 @@ async fn the_local_backend_keeps_the_contract() {
     files(&sandboxes).await;
     isolation(&sandboxes).await;
     forgery(&sandboxes).await;
+    outputs(&sandboxes).await;
+    outputs(&sandboxes).await;
     seeds(&sandboxes).await;
     slots(&sandboxes).await;
     sandboxes.close().await;
@@ -601,6 +603,28 @@ async fn forgery(sandboxes: &dyn Sandboxes) {
     }
     assert_eq!(run(&mut sandbox, "2").await.value.as_deref(), Some("2"));
     sandbox.close().await;
+}
+
+/// What a cell prints belongs to that cell, however busy the machine is.
+async fn outputs(sandboxes: &dyn Sandboxes) {
+    let print = async |which: usize| {
+        let mut sandbox = sandboxes.open(&spec()).await.unwrap();
+        for n in 0..300 {
+            let told = run(&mut sandbox, &format!("print('{which} says {n}')")).await;
+            assert_eq!(told.stdout, format!("{which} says {n}\n"));
+        }
+        sandbox.close().await;
+    };
+    let busy = async {
+        let mut sandbox = sandboxes.open(&spec()).await.unwrap();
+        run(
+            &mut sandbox,
+            "import time; end = time.time() + 3\nwhile time.time() < end: pass",
+        )
+        .await;
+        sandbox.close().await;
+    };
+    tokio::join!(print(0), print(1), busy);
 }
 
 async fn seeds(sandboxes: &dyn Sandboxes) {
