@@ -82,8 +82,8 @@ pub struct StageArguments {
     #[arg(long, value_name = "STAGE", value_parser = stage_names())]
     pub until: Option<String>,
 
-    /// Read at most so many items in each stage
-    #[arg(long, value_name = "N")]
+    /// Read at most so many items in each stage, for a quick look: the run's dataset then holds no more
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub limit: Option<usize>,
 }
 
@@ -199,6 +199,13 @@ fn quoted(word: &str) -> String {
         return word.to_owned();
     }
     format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err("expected a whole number, 1 or more".to_owned()),
+    }
 }
 
 fn stage_names() -> Vec<&'static str> {

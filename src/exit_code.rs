@@ -107,6 +107,10 @@ impl Failure {
                     remedy(error, &options)
                 )
             }
+            // It says itself what to do, and going on is not it.
+            StageError::Ledger(LedgerError::Damaged(_)) => {
+                format!("stage `{stage}` stopped: {error}")
+            }
             _ => {
                 let see = if matches!(error, StageError::TooManyFailed { .. }) {
                     format!("\n  see:  synth show {options} --failed")

@@ -15,7 +15,7 @@ mod status;
 mod table;
 mod terminal;
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode as ProcessExitCode;
 
 use clap::{CommandFactory, Parser};
@@ -31,6 +31,7 @@ fn main() -> ProcessExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .without_time()
         .init();
 

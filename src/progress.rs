@@ -38,6 +38,7 @@ struct Current {
     failed: u64,
     spend: Spend,
     bar: Option<ProgressBar>,
+    started: Option<Instant>,
     last_line: Option<Instant>,
 }
 
@@ -46,6 +47,7 @@ impl Current {
         Self {
             stage,
             total,
+            started: Some(Instant::now()),
             ..Self::default()
         }
     }
@@ -59,6 +61,13 @@ impl Current {
 
     fn message(&self) -> String {
         let mut parts = vec![format!("kept {}", self.kept)];
+        if let Some(seconds) = self
+            .started
+            .map(|started| started.elapsed().as_secs_f64())
+            .filter(|seconds| *seconds > 1.0)
+        {
+            parts.push(format!("{:.1}/s", self.done as f64 / seconds));
+        }
         if self.failed > 0 {
             parts.push(format!("failed {}", self.failed));
         }
@@ -112,7 +121,7 @@ impl Observer for Bars {
             Event::StageStarted { stage, total } => {
                 *current = Current::start(stage, *total);
                 let style = ProgressStyle::with_template(
-                    "{prefix:<13} {bar:24} {pos}/{len} {per_sec} eta {eta}  {msg}",
+                    "{prefix:<13} {bar:16} {pos}/{len} eta {eta} {wide_msg}",
                 )
                 .expect("the template is a constant that a run on a terminal has shown");
                 let bar = self.all.add(

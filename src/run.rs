@@ -8,7 +8,7 @@ use std::time::Instant;
 use synth_core::Memo;
 use synth_pipeline::{
     Blobs, Cancel, Event, Invocation, Ledger, Mode, Observer, Outcomes, Run, Services as _, Spend,
-    Stage, StageError, run_stages,
+    Stage, StageError, Summary, run_stages,
 };
 use synth_stages::emit::DatasetSummary;
 use synth_stages::services::{FreshMemo, Services};
@@ -178,10 +178,40 @@ fn finish(
         }
     }
     output::data(&out)?;
+    if !arguments.json {
+        tell_losses(
+            outcomes,
+            rows.as_ref(),
+            &arguments.config.as_typed(&run.name),
+        )?;
+    }
     match &outcomes.stopped {
         None => Ok(ExitCode::Success),
         Some((stage, error)) => Err(Failure::of_stage(stage, error, arguments, &run.name)),
     }
+}
+
+/// Where to look when a run that went through lost items or made nothing.
+fn tell_losses(
+    outcomes: &Outcomes,
+    rows: Option<&DatasetSummary>,
+    options: &str,
+) -> Result<(), Failure> {
+    let failed: u64 = outcomes.summaries.iter().map(Summary::failed_total).sum();
+    let mut told = std::io::stderr().lock();
+    if failed > 0 {
+        writeln!(
+            told,
+            "{failed} items failed; `synth show {options} --failed` says why"
+        )?;
+    }
+    if rows.is_some_and(|summary| summary.rows.is_empty()) {
+        writeln!(
+            told,
+            "nothing reached the dataset; `synth show {options} --dropped` says why"
+        )?;
+    }
+    Ok(())
 }
 
 fn stage_table(outcomes: &Outcomes) -> String {

@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 use std::io::IsTerminal;
 
 use serde_json::Value;
+use synth_core::config::Config;
 use synth_core::{Judgement, Memo, Query, Role, Selection, Task, Trajectory, TrajectoryId};
 use synth_pipeline::ledger::Status;
-use synth_pipeline::{Ledger, judgement_id, run::raw_records};
+use synth_pipeline::{Ledger, judgement_id, run::raw_records, run::rejected_of};
 use synth_stages::queries::exploration_key;
 
 use crate::cli::ShowArguments;
@@ -21,8 +22,8 @@ pub async fn show(arguments: &ShowArguments) -> Result<ExitCode, Failure> {
     let config = context::configuration(&arguments.config)?;
     let ledger = Ledger::open_read_only(context::ledger_folder(&config))?;
     let text = match &arguments.id {
-        None if arguments.failed => outcomes(&ledger, &config.run.name, Status::Failed)?,
-        None => outcomes(&ledger, &config.run.name, Status::Dropped)?,
+        None if arguments.failed => outcomes(&ledger, known_run(&config)?, Status::Failed)?,
+        None => outcomes(&ledger, known_run(&config)?, Status::Dropped)?,
         Some(id) => {
             let (id, json) = find(&ledger, id).await?;
             if arguments.json {
@@ -308,7 +309,19 @@ fn judgement_text(text: &mut String, judgement: &Judgement) {
     text.push('\n');
 }
 
-/// What failed or was dropped in a run, stage by stage.
+/// The name of the run that was asked for, if there is one of that name.
+fn known_run(config: &Config) -> Result<&str, Failure> {
+    if context::run(config).folder.is_dir() {
+        return Ok(&config.run.name);
+    }
+    let message = format!(
+        "there is no run `{}`; `synth status` lists those there are",
+        config.run.name
+    );
+    Err(Failure::new(ExitCode::Usage, message))
+}
+
+/// What failed or was dropped in a run, stage by stage, pieces of kept items among the dropped.
 fn outcomes(ledger: &Ledger, run: &str, wanted: Status) -> Result<String, Failure> {
     let mut text = String::new();
     let (mut rows, mut unfinished) = (Vec::new(), Vec::new());
@@ -324,12 +337,23 @@ fn outcomes(ledger: &Ledger, run: &str, wanted: Status) -> Result<String, Failur
                 .map_or(Vec::new(), |listing| listing.keys),
         };
         for key in keys {
-            let Some(outcome) = ledger
-                .outcome(&key)?
-                .filter(|outcome| outcome.status == wanted)
-            else {
+            let Some(outcome) = ledger.outcome(&key)? else {
                 continue;
             };
+            if wanted == Status::Dropped {
+                let pieces = rejected_of(&outcome.value).into_iter();
+                rows.extend(pieces.map(|piece| {
+                    vec![
+                        stage.name().to_owned(),
+                        piece.id,
+                        piece.reason,
+                        piece.message,
+                    ]
+                }));
+            }
+            if outcome.status != wanted {
+                continue;
+            }
             let message = outcome.message.unwrap_or_default().replace('\n', " ");
             rows.push(vec![
                 stage.name().to_owned(),

@@ -258,6 +258,7 @@ async fn judge(cx: &Cx<'_>, candidate: Candidate) -> Result<Outcome<FilteredSour
         })
         .collect();
     let broken = rulings.iter().find(|ruling| !ruling.passed).cloned();
+    let slug = source.slug.clone();
     let filtered = FilteredSource {
         id: source.id.to_string(),
         source,
@@ -269,7 +270,7 @@ async fn judge(cx: &Cx<'_>, candidate: Candidate) -> Result<Outcome<FilteredSour
         None => Outcome::kept(filtered),
         Some(ruling) => Outcome::Dropped {
             reason: ruling.rule,
-            message: ruling.evidence,
+            message: format!("`{slug}`: {}", ruling.evidence),
             record: Some(filtered),
         },
     })

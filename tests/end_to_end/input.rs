@@ -294,7 +294,11 @@ fn init_writes_what_run_reads_and_leaves_what_is_there() {
     place.synth(&["init"]).succeed();
     let path = place.folder().join("synth.toml");
     let text = std::fs::read_to_string(&path).unwrap();
-    assert_eq!(text, synth_core::config::DEFAULT_TOML);
+    // The bundled sources are commented out: in the file they would stand beside those that are added.
+    let bundled = "[sources.bundled]\nkind = \"bundled\"\nonly = []\n";
+    let commented: String = bundled.lines().map(|line| format!("# {line}\n")).collect();
+    let defaults = synth_core::config::DEFAULT_TOML;
+    assert_eq!(text, defaults.replace(bundled, &commented));
     place.synth(&["plan"]).succeed();
     refused(&place, &["init"], 8, &["is there already", "left alone"]);
     assert_eq!(std::fs::read_to_string(&path).unwrap(), text);

@@ -111,7 +111,12 @@ impl Layer for Retrying {
                 });
             }
             let pause = self.patience.pause(tries, fault.retry_after);
-            tracing::debug!(model = %self.name, tries, ?pause, error = %fault.error, "trying again");
+            // One fault in passing is nobody's business; a row of them is somebody's.
+            if tries >= 3 {
+                tracing::warn!(model = %self.name, tries, ?pause, error = %fault.error, "trying again");
+            } else {
+                tracing::debug!(model = %self.name, tries, ?pause, error = %fault.error, "trying again");
+            }
             self.counters.retry();
             tokio::time::sleep(pause).await;
         }

@@ -546,7 +546,7 @@ impl Account {
 }
 
 /// Rejected pieces of an outcome, for the account in a stage's folder.
-pub(crate) fn rejected_of(value: &[u8]) -> Vec<Rejected> {
+pub fn rejected_of(value: &[u8]) -> Vec<Rejected> {
     #[derive(serde::Deserialize)]
     struct Pieces {
         rejected: Vec<Rejected>,

@@ -11,7 +11,8 @@ use serde_json::value::RawValue;
 use synth_core::Fingerprint;
 
 use crate::Spend;
-use crate::each::{Entry, rejected_of};
+use crate::each::Entry;
+pub use crate::each::rejected_of;
 use crate::ledger::{Ledger, Listing, OutcomeKey, Provenance, Status};
 use crate::stage::{Mode, Rejected, Services, StageCx, StageError, Summary, damaged};
 

@@ -124,7 +124,12 @@ fn parse(layer: &Layer, places: &mut Places) -> Result<Table, ConfigError> {
                     || name.clone(),
                     |span| format!("{name}:{}", line(text, span.start)),
                 ),
-                message: error.message().to_owned(),
+                message: match error.span() {
+                    Some(span) => {
+                        format!("{}, at `{}`", error.message(), text_at(text, span.start))
+                    }
+                    None => error.message().to_owned(),
+                },
             })?;
             note_lines(name, text, "", table.get_ref(), places);
             Table::deserialize(toml::de::Deserializer::from(table)).map_err(|error| ConfigError {
@@ -182,6 +187,14 @@ fn note_value(
     if let DeValue::Table(inner) = value.get_ref() {
         note_lines(name, text, path, inner, places);
     }
+}
+
+/// The line that a place stands in.
+fn text_at(text: &str, offset: usize) -> &str {
+    text.lines()
+        .nth(line(text, offset) - 1)
+        .unwrap_or_default()
+        .trim()
 }
 
 fn line(text: &str, offset: usize) -> usize {

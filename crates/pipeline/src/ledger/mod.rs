@@ -70,6 +70,11 @@ pub enum LedgerError {
     /// There is none.
     #[error("there is no ledger at `{0}` yet; `synth run` makes one")]
     Missing(String),
+    /// It is damaged.
+    #[error(
+        "the ledger `{0}` is damaged; put a backup in its place, or move it away and run again, which works everything out anew"
+    )]
+    Damaged(String),
     /// Anything else.
     #[error("cannot use the ledger `{path}`: {message}")]
     Broken {
@@ -678,6 +683,9 @@ fn sqlite_error(path: &Path, error: &rusqlite::Error) -> LedgerError {
     let path = path.display().to_string();
     match error.sqlite_error_code() {
         Some(rusqlite::ErrorCode::DiskFull) => LedgerError::DiskFull(path),
+        Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
+            LedgerError::Damaged(path)
+        }
         _ => LedgerError::Broken {
             path,
             message: error.to_string(),
