@@ -54,7 +54,7 @@ pub fn configuration(arguments: &ConfigArguments) -> Result<Config, Failure> {
         layers.push(Layer::Key {
             origin: format!("--run {run}"),
             path: "run.name".to_owned(),
-            value: format!("{run:?}"),
+            value: toml::Value::String(run.clone()).to_string(),
         });
     }
     let config = load(&layers)?;
@@ -139,17 +139,7 @@ pub fn ledger_folder(config: &Config) -> &Path {
 
 /// Writes the resolved configuration into the run's folder, without anything that could be a secret.
 pub fn write_run_toml(config: &Config, run: &Run) -> Result<(), Failure> {
-    let mut shown = config.clone();
-    for model in shown.models.values_mut() {
-        for value in model
-            .headers
-            .values_mut()
-            .filter(|value| !value.starts_with("env:"))
-        {
-            "(not written down)".clone_into(value);
-        }
-    }
-    let text = toml::to_string(&shown).map_err(|error| {
+    let text = toml::to_string(&config.without_secrets()).map_err(|error| {
         Failure::new(
             ExitCode::Failure,
             format!("cannot write the configuration: {error}"),

@@ -296,7 +296,7 @@ fn init_writes_what_run_reads_and_leaves_what_is_there() {
     let text = std::fs::read_to_string(&path).unwrap();
     // The bundled sources are commented out: in the file they would stand beside those that are added.
     let bundled = "[sources.bundled]\nkind = \"bundled\"\nonly = []\n";
-    let commented: String = bundled.lines().map(|line| format!("# {line}\n")).collect();
+    let commented = format!("# {}\n", bundled.trim_end().replace('\n', "\n# "));
     let defaults = synth_core::config::DEFAULT_TOML;
     assert_eq!(text, defaults.replace(bundled, &commented));
     place.synth(&["plan"]).succeed();

@@ -351,7 +351,6 @@ async fn run(mut command: Command, what: &str) -> Result<(), SandboxError> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 

@@ -146,7 +146,6 @@ fn words(error: Errno) -> String {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 mod tests {
     use std::fs;
 

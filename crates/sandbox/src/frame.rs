@@ -156,7 +156,6 @@ impl FrameReader {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 mod tests {
     use proptest::prelude::*;
 

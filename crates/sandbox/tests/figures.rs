@@ -1,7 +1,6 @@
 //! Figures of the local backend: `cargo test --release -p synth-sandbox --test figures -- --ignored --nocapture`.
 
 #![expect(
-    clippy::unwrap_used,
     clippy::print_stdout,
     reason = "a measurement that cannot go on panics, and prints what it finds"
 )]

@@ -4,86 +4,26 @@
 //! fsync; readers have a connection of their own. `SQLite` cuts the torn tail of a log by itself; every value carries a
 //! checksum of ours besides, and one that does not fit counts as absent.
 
+mod error;
 mod key;
+mod open;
 mod value;
 mod writer;
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use synth_core::{Fingerprint, Memo, MemoError};
 
+pub use error::LedgerError;
+use error::{io_error, sqlite_error};
 pub use key::{Basis, OutcomeKey};
+use open::{check_format, is_empty, prepare, read_connection, take_lock};
 use writer::Writer;
-
-/// The ledger's format; a ledger of another one is refused, never guessed at.
-const FORMAT: i64 = 1;
-
-const SCHEMA: &str = "
-CREATE TABLE outcome (key BLOB NOT NULL UNIQUE, stage TEXT NOT NULL, item TEXT NOT NULL, basis BLOB NOT NULL,
-    status INTEGER NOT NULL, reason TEXT, message TEXT, spurious INTEGER NOT NULL, records INTEGER NOT NULL, digest BLOB NOT NULL,
-    value BLOB NOT NULL);
-CREATE TABLE made (id TEXT NOT NULL, stage TEXT NOT NULL, key BLOB NOT NULL, UNIQUE (id, stage));
-CREATE TABLE memo (key BLOB NOT NULL UNIQUE, value BLOB NOT NULL);
-CREATE TABLE pin (name TEXT NOT NULL UNIQUE, value TEXT NOT NULL);
-CREATE TABLE listing (run TEXT NOT NULL, stage TEXT NOT NULL, records INTEGER NOT NULL, view BLOB NOT NULL,
-    inputs TEXT NOT NULL, keys BLOB NOT NULL, UNIQUE (run, stage));
-";
-
-/// Younger than the rest of format 1, so it is made where it is missing.
-const PARTIAL: &str = "CREATE TABLE IF NOT EXISTS
-    partial (run TEXT NOT NULL, stage TEXT NOT NULL, keys BLOB NOT NULL, UNIQUE (run, stage))";
-
-/// The ledger cannot be opened, read or written.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum LedgerError {
-    /// Another process has it.
-    #[error(
-        "the ledger `{path}` is in use by {holder}; wait for that run to end, or give this one another `run.output`"
-    )]
-    InUse {
-        /// The ledger.
-        path: String,
-        /// Who has it.
-        holder: String,
-    },
-    /// The disk is full.
-    #[error(
-        "no space left for the ledger `{0}`; free some space and run again: all that was finished is kept"
-    )]
-    DiskFull(String),
-    /// It was written by another version.
-    #[error(
-        "the ledger `{path}` has format {found}, this version reads format {FORMAT}; use the version that wrote it, or another `run.output`"
-    )]
-    Format {
-        /// The ledger.
-        path: String,
-        /// Its format.
-        found: i64,
-    },
-    /// There is none.
-    #[error("there is no ledger at `{0}` yet; `synth run` makes one")]
-    Missing(String),
-    /// It is damaged.
-    #[error(
-        "the ledger `{0}` is damaged; put a backup in its place, or move it away and run again, which works everything out anew"
-    )]
-    Damaged(String),
-    /// Anything else.
-    #[error("cannot use the ledger `{path}`: {message}")]
-    Broken {
-        /// The ledger.
-        path: String,
-        /// What `SQLite` or the system said.
-        message: String,
-    },
-}
 
 /// How an item ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -579,129 +519,6 @@ fn digest(outcome: &StoredOutcome) -> Digest {
         .as_bytes()
         .first_chunk()
         .expect("a hash has 32 bytes")
-}
-
-/// One process at a time: an advisory lock that the system drops with the process, however it ends.
-fn take_lock(folder: &Path, ledger: &Path) -> Result<File, LedgerError> {
-    let path = folder.join("ledger.lock");
-    let open = || {
-        File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-    };
-    let mut file = open().map_err(|error| io_error(&path, &error))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut holder = String::new();
-            // The name of the holder is a courtesy: an unreadable one changes nothing.
-            if file.read_to_string(&mut holder).is_err() || holder.is_empty() {
-                "another process".clone_into(&mut holder);
-            }
-            return Err(LedgerError::InUse {
-                path: ledger.display().to_string(),
-                holder,
-            });
-        }
-        Err(TryLockError::Error(error)) => return Err(io_error(&path, &error)),
-    }
-    let write = |file: &mut File| {
-        file.set_len(0)?;
-        file.rewind()?;
-        write!(file, "process {}", std::process::id())
-    };
-    write(&mut file).map_err(|error| io_error(&path, &error))?;
-    Ok(file)
-}
-
-fn prepare(connection: &Connection, path: &Path) -> Result<(), LedgerError> {
-    let settings = || -> rusqlite::Result<()> {
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        connection.pragma_update(None, "synchronous", "FULL")?;
-        connection.pragma_update(None, "cache_size", -64_000)?;
-        // Keys are random, so a group touches many pages and the next one the same again: a longer log writes them back once.
-        connection.pragma_update(None, "wal_autocheckpoint", 8192)?;
-        if is_empty(connection)? {
-            // Format and tables appear together, or a crash between the two would leave a ledger that nobody wants.
-            connection.execute_batch(&format!(
-                "BEGIN IMMEDIATE; PRAGMA user_version = {FORMAT}; {SCHEMA} COMMIT;"
-            ))?;
-        }
-        Ok(())
-    };
-    settings().map_err(|error| sqlite_error(path, &error))?;
-    check_format(connection, path)?;
-    connection
-        .execute_batch(PARTIAL)
-        .map_err(|error| sqlite_error(path, &error))
-}
-
-fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
-    connection.query_row("SELECT count(*) = 0 FROM sqlite_master", [], |row| {
-        row.get(0)
-    })
-}
-
-fn check_format(connection: &Connection, path: &Path) -> Result<(), LedgerError> {
-    let found: i64 = connection
-        .query_row("PRAGMA user_version", [], |row| row.get(0))
-        .map_err(|error| sqlite_error(path, &error))?;
-    if found == FORMAT {
-        Ok(())
-    } else {
-        Err(LedgerError::Format {
-            path: path.display().to_string(),
-            found,
-        })
-    }
-}
-
-fn read_connection(path: &Path) -> Result<Connection, LedgerError> {
-    // WAL readers need to write the shared-memory file, so the connection is not opened read-only; it never writes a row.
-    let connection = Connection::open_with_flags(
-        path,
-        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-    )
-    .map_err(|error| sqlite_error(path, &error))?;
-    connection
-        .pragma_update(None, "cache_size", -16_000)
-        .map_err(|error| sqlite_error(path, &error))?;
-    connection
-        .pragma_update(None, "query_only", true)
-        .map_err(|error| sqlite_error(path, &error))?;
-    connection
-        .busy_timeout(std::time::Duration::from_secs(10))
-        .map_err(|error| sqlite_error(path, &error))?;
-    connection.set_prepared_statement_cache_capacity(32);
-    Ok(connection)
-}
-
-fn sqlite_error(path: &Path, error: &rusqlite::Error) -> LedgerError {
-    let path = path.display().to_string();
-    match error.sqlite_error_code() {
-        Some(rusqlite::ErrorCode::DiskFull) => LedgerError::DiskFull(path),
-        Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
-            LedgerError::Damaged(path)
-        }
-        _ => LedgerError::Broken {
-            path,
-            message: error.to_string(),
-        },
-    }
-}
-
-fn io_error(path: &Path, error: &std::io::Error) -> LedgerError {
-    let path = path.display().to_string();
-    match error.kind() {
-        std::io::ErrorKind::StorageFull => LedgerError::DiskFull(path),
-        _ => LedgerError::Broken {
-            path,
-            message: error.to_string(),
-        },
-    }
 }
 
 #[cfg(test)]
