@@ -3,11 +3,11 @@
 #[path = "../benches/synthetic/mod.rs"]
 mod synthetic;
 
-const ITEMS: usize = 200_000;
+const ITEMS: usize = 1_000_000;
 const MEMORY: u64 = 300 << 20;
 
 #[tokio::test]
-async fn two_hundred_thousand_items_pass_in_little_memory_and_a_second_time_without_work()
+async fn a_million_items_pass_in_little_memory_and_a_second_time_without_work()
 -> Result<(), Box<dyn std::error::Error>> {
     let folder = tempfile::tempdir()?;
     for worked in [ITEMS as u64, 0] {

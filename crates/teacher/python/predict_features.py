@@ -19,7 +19,7 @@ for place, name in enumerate(shared):
     if text.str.contains(r"\d[-/:]\d").mean() > 0.9:
         stamp = pd.to_datetime(column, errors="coerce")
         if stamp.notna().mean() > 0.8:
-            for part in ["year", "month", "day", "dayofweek", "hour"]:
+            for part in ["year", "month", "day", "day_of_week", "hour"]:
                 columns[label + part] = getattr(stamp.dt, part).astype(float).fillna(-1)
             columns[label + "t"] = (stamp - stamp.min()).dt.total_seconds().fillna(0) / 86400
             continue

@@ -17,7 +17,7 @@ clock = clock.ffill().fillna(0).to_numpy(dtype=float)
 order = np.argsort(clock[: len(known)], kind="stable")
 columns = {"t": clock / max(clock.max(), 1e-9)}
 if stamp is not None:
-    for part, period in [("month", 12), ("dayofweek", 7), ("hour", 24), ("dayofyear", 366)]:
+    for part, period in [("month", 12), ("day_of_week", 7), ("hour", 24), ("day_of_year", 366)]:
         values = getattr(stamp.dt, part).ffill().fillna(0).to_numpy(dtype=float)
         if len(np.unique(values)) > 1:
             columns[part] = values

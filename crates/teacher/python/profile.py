@@ -36,7 +36,7 @@ def dates(column, facts):
     if not text.head(50).str.contains(r"\d[-/:.]\d|\d{4}", regex=True).mean() > 0.9 or text.str.len().max() > 40:
         return
     parsed = pd.to_datetime(column, errors="coerce")
-    if str(parsed.dtype) != "datetime64[ns]" or parsed.notna().sum() < 0.95 * len(text):
+    if parsed.dtype.kind != "M" or getattr(parsed.dtype, "tz", None) is not None or parsed.notna().sum() < 0.95 * len(text):
         return
     days = parsed.dropna().dt.normalize()
     facts["date"] = [int(days.nunique()), int(days.dt.to_period("M").nunique()), int(days.dt.year.nunique())]

@@ -73,6 +73,6 @@ split("predict-reg", odd(8, 1200), "price", 240)
 days = pd.date_range("2018-01-01", periods=900, freq="D")
 series = pd.DataFrame({
     "day": days.strftime("%Y-%m-%d"),
-    "visitors": (200 + 0.1 * np.arange(900) + 40 * (days.dayofweek >= 5) + 30 * np.sin(2 * np.pi * days.dayofyear / 365) + rng.normal(0, 8, 900)).round(1),
+    "visitors": (200 + 0.1 * np.arange(900) + 40 * (days.day_of_week >= 5) + 30 * np.sin(2 * np.pi * days.day_of_year / 365) + rng.normal(0, 8, 900)).round(1),
 })
 split("predict-series", series, "visitors", 120)
