@@ -267,7 +267,7 @@ fn a_file_that_is_no_ledger_is_refused() {
     fs::write(folder.path().join("ledger.sqlite"), vec![b'x'; 8192]).unwrap();
     assert!(matches!(
         Ledger::open(folder.path()),
-        Err(LedgerError::Broken { .. })
+        Err(LedgerError::Damaged(_))
     ));
 }
 
