@@ -32,8 +32,10 @@ impl Scratch {
                 .tempfile_in(&parent)
                 .and_then(|file| file.keep().map_err(|error| error.error))
                 .map_err(SandboxError::io(what()))?;
-            flock(&held, FlockOperation::NonBlockingLockExclusive).ok();
-            // A sweeper may have been quicker between the making and the locking.
+            // A sweeper may have been quicker between the making and the locking; it then removes what it locked.
+            if flock(&held, FlockOperation::NonBlockingLockExclusive).is_err() {
+                continue;
+            }
             let ours = held.metadata().map_err(SandboxError::io(what()))?.ino();
             if fs::metadata(&lock).is_ok_and(|metadata| metadata.ino() == ours) {
                 let path = lock.with_extension("");
