@@ -1,6 +1,6 @@
 //! The configuration: embedded defaults, then a file, then `SYNTH__…` environment variables, then `--set key=value`.
 //!
-//! [`model`] holds the types, [`load`] lays the layers over each other and names the line of whatever does not fit.
+//! `model` holds the types, [`load()`] lays the layers over each other and names the line of whatever does not fit.
 
 mod load;
 mod model;
