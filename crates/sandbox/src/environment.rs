@@ -373,7 +373,7 @@ mod tests {
         script(
             &one,
             "python3.13",
-            "echo 'pyenv: python3.13: command not found' >&2; exit 127",
+            "echo 'shim: python3.13: command not found' >&2; exit 127",
         );
         script(&two, "python3.12", ANSWER);
         script(&one, "python3", "exit 1");

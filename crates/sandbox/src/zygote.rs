@@ -117,6 +117,7 @@ impl Zygote {
                 .await
                 .is_err()
             {
+                // It can only fail for a process that has ended already.
                 let _ = process.kill().await;
             }
         }
@@ -157,6 +158,7 @@ impl Zygote {
                     Ok(Err(error)) => error.to_string(),
                     _ => format!("it was not ready after {} seconds", START_TIMEOUT.as_secs()),
                 };
+                // It can only fail for a process that has ended already.
                 let _ = process.kill().await;
                 let log = fs::read(&self.log).unwrap_or_default();
                 let log = String::from_utf8_lossy(&log[log.len().saturating_sub(2000)..])
