@@ -11,12 +11,14 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use synth_core::{
-    CellOutcome, Fingerprint, Limits, Memo, MemoError, Observation, Role, Sampling, ScaffoldKind,
-    Stop, TrajectoryId, Usage,
+    Fingerprint, Limits, Memo, MemoError, Observation, Role, Sampling, ScaffoldKind, Stop,
+    TrajectoryId, Usage,
 };
 use synth_llm::{ChatModel, ChatReply, ChatRequest, Finish, Message, ModelError};
 use synth_pipeline::Blobs;
-use synth_sandbox::{Artifact, Interrupter, Sandbox, SandboxError, SandboxSpec, Sandboxes};
+use synth_sandbox::{
+    Artifact, CellResult, Interrupter, Sandbox, SandboxError, SandboxSpec, Sandboxes,
+};
 use synth_stages::agent::{Episode, Played, Scaffold};
 use synth_stages::services::Services;
 
@@ -79,17 +81,17 @@ impl Sandboxes for ScriptedSandboxes {
 
 #[async_trait]
 impl Sandbox for ScriptedSandbox {
-    async fn execute(&mut self, code: &str) -> Result<Observation, SandboxError> {
+    async fn execute(&mut self, code: &str) -> Result<CellResult, SandboxError> {
         self.executed.lock().unwrap().push(code.to_owned());
         let duration_ms = if code == "slow" { 10_000 } else { 1 };
-        Ok(Observation {
-            outcome: CellOutcome::Ok,
-            stdout: format!("ran {code}"),
-            stderr: String::new(),
-            value: None,
-            truncated: false,
-            duration_ms,
-            memory_peak_bytes: Some(1),
+        Ok(CellResult {
+            observation: Observation {
+                stdout: format!("ran {code}"),
+                duration_ms,
+                memory_peak_bytes: Some(1),
+                ..Observation::default()
+            },
+            displays: Vec::new(),
         })
     }
 

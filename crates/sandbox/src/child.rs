@@ -16,11 +16,10 @@ use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 use tokio::time::{sleep_until, timeout};
 
-use crate::SandboxError;
 use crate::files::Workspace;
 use crate::frame::{self, End, Farewell, FrameReader, Hello, Reply, Request, Status, encode};
 use crate::output::{OutputBuffer, bounded};
-use crate::zygote::Zygote;
+use crate::{SandboxError, SandboxLimits};
 
 const HELLO_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long an interrupted cell has to come to its end before it is killed.
@@ -91,48 +90,44 @@ pub struct Outcome {
     pub ended: Option<String>,
 }
 
-impl Child {
-    /// Has the zygote fork a process as `request` says, and waits until it is set up.
-    pub async fn open<T: serde::Serialize>(
-        zygote: &Zygote,
-        request: &T,
-    ) -> Result<Self, SandboxError> {
-        // A zygote that dies between the fork and the greeting is healed once.
-        match Self::try_open(zygote, request).await {
-            Err(SandboxError::Open(why)) => {
-                tracing::warn!(why, "a sandbox did not open; trying once more");
-                Self::try_open(zygote, request).await
-            }
-            other => other,
-        }
-    }
+/// Our side of the four lines to a sandbox: cells and replies, orders and news of its life, and what it prints.
+pub struct Ends {
+    control: UnixStream,
+    status: UnixStream,
+    stdout: Pipe,
+    stderr: Pipe,
+}
 
-    async fn try_open<T: serde::Serialize>(
-        zygote: &Zygote,
-        request: &T,
-    ) -> Result<Self, SandboxError> {
+/// The sandbox's side, in the same order: control, status, stdout, stderr.
+pub type FarEnds = [OwnedFd; 4];
+
+impl Ends {
+    /// Both sides of fresh lines.
+    pub fn pair() -> Result<(Self, FarEnds), SandboxError> {
         const WHAT: &str = "make a sandbox's sockets";
-        let (control, control_end) = StdUnixStream::pair().map_err(SandboxError::io(WHAT))?;
-        let (status, status_end) = StdUnixStream::pair().map_err(SandboxError::io(WHAT))?;
+        let socket = || {
+            let (ours, theirs) = StdUnixStream::pair()?;
+            ours.set_nonblocking(true)?;
+            Ok((UnixStream::from_std(ours)?, OwnedFd::from(theirs)))
+        };
+        let (control, control_end) = socket().map_err(SandboxError::io(WHAT))?;
+        let (status, status_end) = socket().map_err(SandboxError::io(WHAT))?;
         let (stdout, stdout_end) = pipe_pair().map_err(SandboxError::io(WHAT))?;
         let (stderr, stderr_end) = pipe_pair().map_err(SandboxError::io(WHAT))?;
-        for socket in [&control, &status] {
-            socket
-                .set_nonblocking(true)
-                .map_err(SandboxError::io(WHAT))?;
-        }
-        let control = UnixStream::from_std(control).map_err(SandboxError::io(WHAT))?;
-        let status = UnixStream::from_std(status).map_err(SandboxError::io(WHAT))?;
-        let ends = [
-            control_end.as_fd(),
-            status_end.as_fd(),
-            stdout_end.as_fd(),
-            stderr_end.as_fd(),
-        ];
-        zygote.fork(request, &ends).await?;
-        drop((control_end, status_end, stdout_end, stderr_end));
+        let ours = Self {
+            control,
+            status,
+            stdout,
+            stderr,
+        };
+        Ok((ours, [control_end, status_end, stdout_end, stderr_end]))
+    }
+}
 
-        let (hello, workspace) = match timeout(HELLO_TIMEOUT, greeting(&status)).await {
+impl Child {
+    /// Waits until the process behind these lines says that it is set up.
+    pub async fn greet(ends: Ends) -> Result<Self, SandboxError> {
+        let (hello, workspace) = match timeout(HELLO_TIMEOUT, greeting(&ends.status)).await {
             Ok(Ok(greeting)) => greeting,
             Ok(Err(error)) => return Err(SandboxError::Open(error.to_string())),
             Err(_) => {
@@ -153,26 +148,21 @@ impl Child {
         }
         let workspace =
             workspace.ok_or_else(|| SandboxError::Open("it sent no workspace".into()))?;
-        let (status, workspace) = (Arc::new(status), Arc::new(workspace));
+        let (status, workspace) = (Arc::new(ends.status), Arc::new(workspace));
         Ok(Self {
-            control,
+            control: ends.control,
             frames: FrameReader::default(),
             status,
-            stdout,
-            stderr,
+            stdout: ends.stdout,
+            stderr: ends.stderr,
             workspace,
             hello,
         })
     }
 
-    /// Runs a cell, for at most `cell` and a grace, showing `output_bytes` of each stream.
-    pub async fn execute(
-        &mut self,
-        code: &str,
-        nonce: &str,
-        cell: Duration,
-        output_bytes: u64,
-    ) -> Outcome {
+    /// Runs a cell, for at most its time and a grace.
+    pub async fn execute(&mut self, code: &str, nonce: &str, limits: &SandboxLimits) -> Outcome {
+        let output_bytes = limits.output_bytes;
         let started = Instant::now();
         let request = encode(&Request { nonce, code });
         let mut timed_out = false;
@@ -186,7 +176,7 @@ impl Child {
                 std::future::pending::<()>().await;
             };
             tokio::pin!(sending);
-            let mut deadline = tokio::time::Instant::now() + cell;
+            let mut deadline = tokio::time::Instant::now() + limits.cell;
             loop {
                 tokio::select! {
                     () = &mut sending => {}
@@ -233,6 +223,7 @@ impl Child {
             truncated: stdout_cut || stderr_cut,
             duration_ms,
             memory_peak_bytes: reply.as_ref().and_then(|reply| reply.memory_peak),
+            ..Observation::default()
         };
         match (reply, outcome) {
             (Some(reply), _) => Outcome {

@@ -23,8 +23,6 @@ mod frame;
 mod local;
 mod output;
 pub mod probe;
-mod scratch;
-mod zygote;
 
 pub use child::Interrupter;
 pub use error::SandboxError;
@@ -40,22 +38,60 @@ pub struct MountedFile {
 }
 
 /// What a sandbox holds and how far it may go.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SandboxSpec {
     /// Whose it is, for logs: a record's id.
     pub label: String,
+    /// Which of the backend's images, by name; empty for the default one. Images differ in their packages.
+    pub image: String,
     /// The files under `data/`.
     pub files: Vec<MountedFile>,
     /// The seed of `random` and of `NumPy`'s global generator.
     pub seed: u64,
+    /// How far it may go.
+    pub limits: SandboxLimits,
+}
+
+/// How far the code in a sandbox may go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SandboxLimits {
     /// Wall time of one cell.
     pub cell: Duration,
     /// Memory that the agent may take beyond the loaded libraries.
     pub memory_bytes: u64,
+    /// Hundredths of one core that all its processes together may use; 0 for no such limit.
+    pub cpu_percent: u32,
+    /// Processes and threads at once.
+    pub processes: u32,
     /// Bytes of each stream, and of the value, that an observation shows.
     pub output_bytes: u64,
     /// Bytes that the workspace may hold.
     pub workspace_bytes: u64,
+    /// Files and folders that the workspace may hold.
+    pub workspace_files: u64,
+}
+
+impl Default for SandboxLimits {
+    fn default() -> Self {
+        Self {
+            cell: Duration::from_secs(60),
+            memory_bytes: 2 << 30,
+            cpu_percent: 100,
+            processes: 256,
+            output_bytes: 16 << 10,
+            workspace_bytes: 1 << 30,
+            workspace_files: 100_000,
+        }
+    }
+}
+
+/// What a cell came to: the record of it, and the bytes that the record names by their hash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CellResult {
+    /// The record.
+    pub observation: Observation,
+    /// The content of each of the observation's displays, in their order.
+    pub displays: Vec<Vec<u8>>,
 }
 
 /// A file that an agent made.
@@ -85,7 +121,7 @@ pub trait Sandboxes: Send + Sync {
 pub trait Sandbox: Send {
     /// Runs a cell. Whatever the code does is an observation; after a cell that ended the interpreter the next one finds it new
     /// and empty, and its `stderr` says so.
-    async fn execute(&mut self, code: &str) -> Result<Observation, SandboxError>;
+    async fn execute(&mut self, code: &str) -> Result<CellResult, SandboxError>;
 
     /// Reads a file of the workspace that has no more than `max_bytes`.
     async fn read_file(&mut self, path: &str, max_bytes: u64) -> Result<Vec<u8>, SandboxError>;

@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 
 use synth_core::config::{SandboxBackend, SandboxConfig};
 use synth_core::{CellOutcome, Observation};
-use synth_sandbox::{LocalSandboxes, MountedFile, Sandbox, SandboxError, SandboxSpec, Sandboxes};
+use synth_sandbox::{
+    LocalSandboxes, MountedFile, Sandbox, SandboxError, SandboxLimits, SandboxSpec, Sandboxes,
+};
 
 const SECRET: &str = "SYNTH_CONTRACT_SECRET";
 
@@ -31,12 +33,15 @@ fn config() -> SandboxConfig {
 fn spec() -> SandboxSpec {
     SandboxSpec {
         label: "contract".into(),
-        files: Vec::new(),
         seed: 7,
-        cell: Duration::from_secs(30),
-        memory_bytes: 1 << 30,
-        output_bytes: 10_000,
-        workspace_bytes: 16 << 20,
+        limits: SandboxLimits {
+            cell: Duration::from_secs(30),
+            memory_bytes: 1 << 30,
+            output_bytes: 10_000,
+            workspace_bytes: 16 << 20,
+            ..SandboxLimits::default()
+        },
+        ..SandboxSpec::default()
     }
 }
 
@@ -54,7 +59,7 @@ async fn start(slots: usize) -> Option<(LocalSandboxes, tempfile::TempDir)> {
 }
 
 async fn run(sandbox: &mut Box<dyn Sandbox>, code: &str) -> Observation {
-    sandbox.execute(code).await.unwrap()
+    sandbox.execute(code).await.unwrap().observation
 }
 
 async fn stdout(sandbox: &mut Box<dyn Sandbox>, code: &str) -> String {
@@ -224,8 +229,11 @@ async fn errors(sandboxes: &dyn Sandboxes) {
 
 async fn limits(sandboxes: &dyn Sandboxes) {
     let quick = SandboxSpec {
-        cell: Duration::from_secs(1),
-        memory_bytes: 300 << 20,
+        limits: SandboxLimits {
+            cell: Duration::from_secs(1),
+            memory_bytes: 300 << 20,
+            ..spec().limits
+        },
         ..spec()
     };
     let mut sandbox = sandboxes.open(&quick).await.unwrap();
@@ -262,7 +270,10 @@ async fn limits(sandboxes: &dyn Sandboxes) {
     );
     assert_eq!(run(&mut sandbox, "1").await.stderr, "");
     let slow = SandboxSpec {
-        cell: Duration::from_secs(60),
+        limits: SandboxLimits {
+            cell: Duration::from_secs(60),
+            ..spec().limits
+        },
         ..spec()
     };
     let mut patient = sandboxes.open(&slow).await.unwrap();
@@ -318,7 +329,10 @@ async fn limits(sandboxes: &dyn Sandboxes) {
     let bomb = "import os, time\nfor _ in range(4):\n    if os.fork() == 0:\n        hoard = bytearray(os.urandom(1 << 20)) * 200\n        \
                 time.sleep(60)\ntime.sleep(60)";
     let patient = SandboxSpec {
-        memory_bytes: 300 << 20,
+        limits: SandboxLimits {
+            memory_bytes: 300 << 20,
+            ..spec().limits
+        },
         ..spec()
     };
     let mut other = sandboxes.open(&patient).await.unwrap();
@@ -391,7 +405,7 @@ async fn ends(sandboxes: &dyn Sandboxes) {
         interrupter.interrupt();
     };
     let (observation, ()) = tokio::join!(sandbox.execute("import time\ntime.sleep(20)"), interrupt);
-    let observation = observation.unwrap();
+    let observation = observation.unwrap().observation;
     assert!(
         matches!(&observation.outcome, CellOutcome::Error { name, .. } if name == "KeyboardInterrupt"),
         "{observation:?}"

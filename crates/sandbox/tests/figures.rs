@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use synth_core::config::{SandboxBackend, SandboxConfig};
-use synth_sandbox::{LocalSandboxes, SandboxSpec, Sandboxes, environment};
+use synth_sandbox::{LocalSandboxes, SandboxLimits, SandboxSpec, Sandboxes, environment};
 
 fn median(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
@@ -33,12 +33,15 @@ async fn figures() {
     };
     let spec = SandboxSpec {
         label: "figures".into(),
-        files: Vec::new(),
         seed: 0,
-        cell: Duration::from_secs(30),
-        memory_bytes: 1 << 30,
-        output_bytes: 10_000,
-        workspace_bytes: 16 << 20,
+        limits: SandboxLimits {
+            cell: Duration::from_secs(30),
+            memory_bytes: 1 << 30,
+            output_bytes: 10_000,
+            workspace_bytes: 16 << 20,
+            ..SandboxLimits::default()
+        },
+        ..SandboxSpec::default()
     };
     for _ in 0..2 {
         let started = Instant::now();
@@ -58,7 +61,13 @@ async fn figures() {
         let mut sandbox = sandboxes.open(&spec).await.unwrap();
         opens.push(started.elapsed());
         assert_eq!(
-            sandbox.execute("1+1").await.unwrap().value.as_deref(),
+            sandbox
+                .execute("1+1")
+                .await
+                .unwrap()
+                .observation
+                .value
+                .as_deref(),
             Some("2")
         );
         firsts.push(started.elapsed());

@@ -15,7 +15,9 @@ use std::time::{Duration, Instant};
 
 use synth_core::CellOutcome;
 use synth_core::config::{SandboxBackend, SandboxConfig};
-use synth_sandbox::{LocalSandboxes, MountedFile, SandboxError, SandboxSpec, Sandboxes, probe};
+use synth_sandbox::{
+    LocalSandboxes, MountedFile, SandboxError, SandboxLimits, SandboxSpec, Sandboxes, probe,
+};
 
 const SCRATCH: &str = "SYNTH_LIFETIME_SCRATCH";
 const WEAK: &str = "SYNTH_LIFETIME_WEAK";
@@ -35,12 +37,15 @@ fn config(allow_weak_isolation: bool) -> SandboxConfig {
 fn spec() -> SandboxSpec {
     SandboxSpec {
         label: "lifetime".into(),
-        files: Vec::new(),
         seed: 0,
-        cell: Duration::from_secs(20),
-        memory_bytes: 1 << 30,
-        output_bytes: 10_000,
-        workspace_bytes: 1 << 20,
+        limits: SandboxLimits {
+            cell: Duration::from_secs(20),
+            memory_bytes: 1 << 30,
+            output_bytes: 10_000,
+            workspace_bytes: 1 << 20,
+            ..SandboxLimits::default()
+        },
+        ..SandboxSpec::default()
     }
 }
 
@@ -149,12 +154,24 @@ async fn a_zygote_that_dies_is_started_anew_and_living_sandboxes_go_on() {
             .success()
     );
     assert_eq!(
-        sandbox.execute("x + 1").await.unwrap().value.as_deref(),
+        sandbox
+            .execute("x + 1")
+            .await
+            .unwrap()
+            .observation
+            .value
+            .as_deref(),
         Some("42")
     );
     let mut other = sandboxes.open(&spec()).await.unwrap();
     assert_eq!(
-        other.execute("1 + 1").await.unwrap().value.as_deref(),
+        other
+            .execute("1 + 1")
+            .await
+            .unwrap()
+            .observation
+            .value
+            .as_deref(),
         Some("2")
     );
     assert_ne!(sandboxes.process_id().await.unwrap(), zygote);
@@ -173,7 +190,7 @@ async fn the_same_code_gives_the_same_bytes_in_two_backends() {
             return;
         };
         let mut sandbox = sandboxes.open(&spec()).await.unwrap();
-        let observation = sandbox.execute(code).await.unwrap();
+        let observation = sandbox.execute(code).await.unwrap().observation;
         seen.push((observation.outcome, observation.stdout, observation.stderr));
         sandbox.close().await;
         sandboxes.close().await;
@@ -349,7 +366,10 @@ async fn without_isolation_code_runs_under_resource_limits() {
     let mut sandbox = sandboxes
         .open(&SandboxSpec {
             files,
-            cell: Duration::from_secs(1),
+            limits: SandboxLimits {
+                cell: Duration::from_secs(1),
+                ..spec().limits
+            },
             ..spec()
         })
         .await
@@ -357,12 +377,13 @@ async fn without_isolation_code_runs_under_resource_limits() {
     let observation = sandbox
         .execute("open('made', 'w').write('x'); print(open('data/data.csv').read())")
         .await
-        .unwrap();
+        .unwrap()
+        .observation;
     assert_eq!(observation.stdout, "1,2\n", "{observation:?}");
     assert_eq!(sandbox.read_file("made", 10).await.unwrap(), b"x");
     let deaf = "import signal, subprocess\nsubprocess.Popen(['setsid', 'sleep', '16.1803'])\n\
                 signal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: pass";
-    let observation = sandbox.execute(deaf).await.unwrap();
+    let observation = sandbox.execute(deaf).await.unwrap().observation;
     assert_eq!(
         observation.outcome,
         CellOutcome::Timeout { state_kept: false }
@@ -372,7 +393,11 @@ async fn without_isolation_code_runs_under_resource_limits() {
             .iter()
             .any(|(_, _, command)| command.contains("16.1803"))
     );
-    let observation = sandbox.execute("import os\nos._exit(4)").await.unwrap();
+    let observation = sandbox
+        .execute("import os\nos._exit(4)")
+        .await
+        .unwrap()
+        .observation;
     assert_eq!(
         observation.outcome,
         CellOutcome::Died {

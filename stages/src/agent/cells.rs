@@ -9,12 +9,9 @@ use std::time::Duration;
 
 use synth_core::{DataFile, Fingerprint, Limits, Observation, TrajectoryId};
 use synth_pipeline::{Blobs, StageError, WorkError};
-use synth_sandbox::{Artifact, MountedFile, Sandbox, SandboxError, SandboxSpec};
+use synth_sandbox::{Artifact, MountedFile, Sandbox, SandboxError, SandboxLimits, SandboxSpec};
 
 use crate::services::Services;
-
-/// Disk that a workspace may use.
-const WORKSPACE_BYTES: u64 = 1 << 30;
 
 /// The cells of one episode and the sandbox behind them.
 pub struct Cells<'a> {
@@ -47,10 +44,13 @@ impl<'a> Cells<'a> {
                 label: episode.to_string(),
                 files: files.iter().map(mount).collect(),
                 seed,
-                cell: Duration::from_secs(limits.cell_seconds),
-                memory_bytes: limits.memory_bytes,
-                output_bytes: limits.output_bytes,
-                workspace_bytes: WORKSPACE_BYTES,
+                limits: SandboxLimits {
+                    cell: Duration::from_secs(limits.cell_seconds),
+                    memory_bytes: limits.memory_bytes,
+                    output_bytes: limits.output_bytes,
+                    ..SandboxLimits::default()
+                },
+                ..SandboxSpec::default()
             },
             conditions: Fingerprint::of(&(
                 files,
@@ -79,7 +79,13 @@ impl<'a> Cells<'a> {
         let observation: Observation = if let Some(observation) = remembered {
             observation
         } else {
-            let observation = self.open().await?.execute(code).await.map_err(work_error)?;
+            let observation = self
+                .open()
+                .await?
+                .execute(code)
+                .await
+                .map_err(work_error)?
+                .observation;
             let bytes =
                 serde_json::to_vec(&observation).expect("an observation serialises to JSON");
             memo.put(key, bytes).await.map_err(StageError::from)?;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use synth_core::{CellOutcome, Observation, Role, Turn};
+use synth_core::{CellLimit, CellOutcome, Observation, Role, Turn};
 
 /// What the model is told of a cell.
 pub fn observation_text(observation: &Observation, cell_seconds: u64) -> String {
@@ -41,6 +41,15 @@ pub fn observation_text(observation: &Observation, cell_seconds: u64) -> String 
         }
         CellOutcome::OutOfMemory { state_kept } => add(&format!(
             "[stopped: out of memory; variables are {}]",
+            kept(*state_kept)
+        )),
+        CellOutcome::Limit { limit, state_kept } => add(&format!(
+            "[stopped: {}; variables are {}]",
+            match limit {
+                CellLimit::Disk => "the workspace is full",
+                CellLimit::Processes => "too many processes",
+                CellLimit::Output => "too much output",
+            },
             kept(*state_kept)
         )),
         CellOutcome::Died { how } => add(&format!(
@@ -95,11 +104,7 @@ mod tests {
         Observation {
             outcome,
             stdout: stdout.to_owned(),
-            stderr: String::new(),
-            value: None,
-            truncated: false,
-            duration_ms: 0,
-            memory_peak_bytes: None,
+            ..Observation::default()
         }
     }
 

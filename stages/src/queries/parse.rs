@@ -273,13 +273,8 @@ mod tests {
 
     fn cells(stdout: &str) -> Vec<(String, Observation)> {
         let observation = Observation {
-            outcome: CellOutcome::Ok,
             stdout: stdout.to_owned(),
-            stderr: String::new(),
-            value: None,
-            truncated: false,
-            duration_ms: 1,
-            memory_peak_bytes: None,
+            ..Observation::default()
         };
         vec![("print(x)".to_owned(), observation)]
     }

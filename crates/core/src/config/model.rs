@@ -335,7 +335,7 @@ pub struct RolesConfig {
 }
 
 /// Where code runs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SandboxConfig {
     /// Which backend.
@@ -349,9 +349,10 @@ pub struct SandboxConfig {
 }
 
 /// A sandbox backend.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SandboxBackend {
     /// Local Python processes.
+    #[default]
     Local,
 }

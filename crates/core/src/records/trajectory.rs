@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{DataFile, Sampling};
-use crate::{QueryId, SourceId, TaskId, TrajectoryId};
+use crate::{Fingerprint, QueryId, SourceId, TaskId, TrajectoryId};
 
 /// Who speaks in a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -20,10 +20,11 @@ pub enum Role {
 }
 
 /// How a cell ended, judged from outside the sandbox.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum CellOutcome {
     /// It ran to its end.
+    #[default]
     Ok,
     /// It raised: the name, the message and the cleaned traceback.
     Error {
@@ -44,6 +45,13 @@ pub enum CellOutcome {
         /// Whether variables are still there.
         state_kept: bool,
     },
+    /// It ran into another limit; what it said of that is in `stderr`.
+    Limit {
+        /// Which.
+        limit: CellLimit,
+        /// Whether variables are still there.
+        state_kept: bool,
+    },
     /// The process ended.
     Died {
         /// How: `exit code 3`, `signal 11`.
@@ -51,8 +59,31 @@ pub enum CellOutcome {
     },
 }
 
-/// What came of a cell.
+/// A limit of a sandbox other than time and memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CellLimit {
+    /// The workspace is full.
+    Disk,
+    /// No further process or thread may be started.
+    Processes,
+    /// It printed so much that it was stopped.
+    Output,
+}
+
+/// What a cell showed beside text, an image say.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Display {
+    /// Its type, such as `image/png`.
+    pub media_type: String,
+    /// The hash of its content.
+    pub blake3: Fingerprint,
+    /// The size of its content.
+    pub bytes: u64,
+}
+
+/// What came of a cell.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Observation {
     /// How it ended.
     #[serde(flatten)]
@@ -63,6 +94,9 @@ pub struct Observation {
     pub stderr: String,
     /// The last expression's value, as `IPython` shows it.
     pub value: Option<String>,
+    /// What it showed beside text.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub displays: Vec<Display>,
     /// Whether anything was cut.
     pub truncated: bool,
     /// Wall time, in milliseconds; 0 where the run does not tell times.

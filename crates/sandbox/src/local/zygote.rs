@@ -24,13 +24,13 @@ use crate::environment::Environment;
 use crate::frame::{self, FrameReader};
 use crate::{SandboxError, frame::encode};
 
-const BOOTSTRAP: &str = include_str!("../agent/bootstrap.py");
+const BOOTSTRAP: &str = include_str!("../../agent/bootstrap.py");
 /// In the order in which they import each other.
 const MODULES: [&str; 4] = [
-    include_str!("../agent/wire.py"),
-    include_str!("../agent/jail.py"),
-    include_str!("../agent/agent.py"),
-    include_str!("../agent/zygote.py"),
+    include_str!("../../agent/wire.py"),
+    include_str!("../../agent/jail.py"),
+    include_str!("../../agent/agent.py"),
+    include_str!("../../agent/zygote.py"),
 ];
 /// Loading the libraries takes seconds, on a cold disk many.
 const START_TIMEOUT: Duration = Duration::from_secs(180);

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Read};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,18 +11,23 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::Serialize;
-use synth_core::Observation;
 use synth_core::config::SandboxConfig;
 use tempfile::TempDir;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 
-use crate::child::{Child, Interrupter};
+use crate::child::{Child, Ends, Interrupter};
 use crate::environment;
 use crate::files;
-use crate::scratch::Scratch;
-use crate::zygote::Zygote;
-use crate::{Artifact, MountedFile, Sandbox, SandboxError, SandboxSpec, Sandboxes};
+use crate::{
+    Artifact, CellResult, MountedFile, Sandbox, SandboxError, SandboxLimits, SandboxSpec, Sandboxes,
+};
+
+mod scratch;
+mod zygote;
+
+use scratch::Scratch;
+use zygote::Zygote;
 
 /// Sandboxes as local processes.
 pub struct LocalSandboxes {
@@ -160,28 +166,42 @@ impl Shared {
                 .map(|file| (file.path.as_str(), file.host_path.as_path()))
                 .collect(),
             seed: spec.seed,
-            memory_bytes: spec.memory_bytes,
-            workspace_bytes: spec.workspace_bytes,
-            output_bytes: spec.output_bytes,
+            memory_bytes: spec.limits.memory_bytes,
+            workspace_bytes: spec.limits.workspace_bytes,
+            output_bytes: spec.limits.output_bytes,
         };
-        Ok((Child::open(&self.zygote, &request).await?, folder))
+        // A zygote that dies between the fork and the greeting is healed once.
+        let child = match self.fork(&request).await {
+            Err(SandboxError::Open(why)) => {
+                tracing::warn!(why, "a sandbox did not open; trying once more");
+                self.fork(&request).await?
+            }
+            other => other?,
+        };
+        Ok((child, folder))
+    }
+
+    async fn fork(&self, request: &OpenRequest<'_>) -> Result<Child, SandboxError> {
+        let (ends, far) = Ends::pair()?;
+        self.zygote
+            .fork(request, &far.each_ref().map(AsFd::as_fd))
+            .await?;
+        drop(far);
+        Child::greet(ends).await
     }
 
     /// Opens and closes a sandbox: the layers that the kernel refuses show here.
     async fn trial(&self) -> Result<(), SandboxError> {
         let spec = SandboxSpec {
             label: "trial".into(),
-            files: Vec::new(),
-            seed: 0,
-            cell: Duration::from_secs(10),
-            memory_bytes: 1 << 30,
-            output_bytes: 1 << 10,
-            workspace_bytes: 1 << 20,
+            limits: SandboxLimits {
+                cell: Duration::from_secs(10),
+                ..SandboxLimits::default()
+            },
+            ..SandboxSpec::default()
         };
         let (mut child, _folder) = self.open(&spec).await?;
-        let outcome = child
-            .execute("1 + 1", &self.nonce(), spec.cell, spec.output_bytes)
-            .await;
+        let outcome = child.execute("1 + 1", &self.nonce(), &spec.limits).await;
         child.close().await;
         match outcome.observation.value.as_deref() {
             Some("2") => Ok(()),
@@ -278,13 +298,11 @@ impl LocalSandbox {
 
 #[async_trait]
 impl Sandbox for LocalSandbox {
-    async fn execute(&mut self, code: &str) -> Result<Observation, SandboxError> {
+    async fn execute(&mut self, code: &str) -> Result<CellResult, SandboxError> {
         let mut child = self.take_child().await?;
         let before = self.ended.replace("the cell was abandoned".into());
         let nonce = self.shared.nonce();
-        let mut outcome = child
-            .execute(code, &nonce, self.spec.cell, self.spec.output_bytes)
-            .await;
+        let mut outcome = child.execute(code, &nonce, &self.spec.limits).await;
         if let Some(how) = before {
             let note = format!(
                 "[Python was started anew after {how}: all variables and files made before are lost]\n"
@@ -295,7 +313,10 @@ impl Sandbox for LocalSandbox {
         if self.ended.is_none() {
             self.child = Some(child);
         }
-        Ok(outcome.observation)
+        Ok(CellResult {
+            observation: outcome.observation,
+            displays: Vec::new(),
+        })
     }
 
     async fn read_file(&mut self, path: &str, max_bytes: u64) -> Result<Vec<u8>, SandboxError> {
