@@ -289,7 +289,7 @@ async fn make(
 
     let lock_file = partial.join("requirements.lock");
     fs::write(&lock_file, REQUIREMENTS).map_err(SandboxError::io(what()))?;
-    progress("installing pinned Python packages (about 90 MB to download, once)");
+    progress("installing pinned Python packages (about 110 MB to download, once)");
     let mut command = Command::new(partial.join("bin/python"));
     command
         .args([
