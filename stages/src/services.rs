@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use synth_core::config::{Config, Provider, SandboxBackend};
+use synth_core::config::{Config, Provider};
 use synth_core::{Fingerprint, Memo, MemoError, RecordError};
 use synth_llm::{Budget, ChatModel, Meter, ModelError};
 use synth_pipeline::{Spend, StageError, WorkError};
-use synth_sandbox::{LocalSandboxes, Sandboxes};
+use synth_sandbox::Sandboxes;
 use tokio::sync::OnceCell;
 
 /// Models, sandboxes and memory for one invocation.
@@ -98,16 +98,14 @@ impl Services {
     pub async fn sandboxes(&self) -> Result<&Arc<dyn Sandboxes>, StageError> {
         self.sandboxes
             .get_or_try_init(|| async {
-                let SandboxBackend::Local = self.config.sandbox.backend;
-                let slots = match self.config.jobs.sandboxes {
-                    0 => std::thread::available_parallelism().map_or(2, std::num::NonZero::get) + 1,
-                    slots => slots,
-                };
-                let sandboxes =
-                    LocalSandboxes::start(&self.config.sandbox, slots, &self.scratch, &*self.say)
-                        .await
-                        .map_err(|error| StageError::Sandbox(error.to_string()))?;
-                Ok(Arc::new(sandboxes) as Arc<dyn Sandboxes>)
+                synth_sandbox::open_backend(
+                    &self.config.sandbox,
+                    self.config.jobs.sandboxes,
+                    &self.scratch,
+                    &*self.say,
+                )
+                .await
+                .map_err(|error| StageError::Sandbox(error.to_string()))
             })
             .await
     }

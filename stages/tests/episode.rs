@@ -8,6 +8,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use synth_core::{
@@ -17,7 +18,7 @@ use synth_core::{
 use synth_llm::{ChatModel, ChatReply, ChatRequest, Finish, Message, ModelError};
 use synth_pipeline::Blobs;
 use synth_sandbox::{
-    Artifact, CellResult, Interrupter, Sandbox, SandboxError, SandboxSpec, Sandboxes,
+    Artifact, CellResult, Interrupter, Sandbox, SandboxError, SandboxSpec, Sandboxes, WorkspaceFile,
 };
 use synth_stages::agent::{Episode, Played, Scaffold};
 use synth_stages::services::Services;
@@ -93,6 +94,12 @@ impl Sandbox for ScriptedSandbox {
             },
             displays: Vec::new(),
         })
+    }
+
+    fn limit_cell(&mut self, _: Duration) {}
+
+    async fn list_files(&mut self, _: usize) -> Result<Vec<WorkspaceFile>, SandboxError> {
+        Ok(Vec::new())
     }
 
     async fn read_file(&mut self, _: &str, _: u64) -> Result<Vec<u8>, SandboxError> {

@@ -6,10 +6,12 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Component, Path};
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, Gid, Mode, OFlags, ResolveFlags, Uid, fstat, mkdirat, openat2};
+use rustix::fs::{
+    AtFlags, Dir, FileType, Gid, Mode, OFlags, ResolveFlags, Uid, fstat, mkdirat, openat2, statat,
+};
 use rustix::io::Errno;
 
-use crate::{Artifact, SandboxError};
+use crate::{Artifact, SandboxError, WorkspaceFile};
 
 /// The workspace's folder, open.
 pub type Workspace = Arc<OwnedFd>;
@@ -17,6 +19,11 @@ pub type Workspace = Arc<OwnedFd>;
 const BENEATH: ResolveFlags = ResolveFlags::BENEATH
     .union(ResolveFlags::NO_SYMLINKS)
     .union(ResolveFlags::NO_MAGICLINKS);
+
+/// A listing looks at no more entries and no deeper, and holds no more folders open: an agent makes them faster than we read them.
+const MAX_LISTED: usize = 100_000;
+const MAX_OPEN: usize = 256;
+const MAX_DEPTH: usize = 32;
 
 /// The names on a plain relative path: no root, no `..`, nothing empty.
 pub fn plain(path: &str) -> Result<Vec<&str>, SandboxError> {
@@ -137,6 +144,62 @@ pub fn collect(
     Ok(artifacts)
 }
 
+/// The regular files below the workspace, without its data files, in the order of their paths; no more than `max`.
+pub fn list(workspace: &OwnedFd, max: usize) -> Result<Vec<WorkspaceFile>, SandboxError> {
+    let fail = |path: &str, error: Errno| SandboxError::File {
+        path: path.to_owned(),
+        why: words(error),
+    };
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let top =
+        openat2(workspace, ".", flags, Mode::empty(), BENEATH).map_err(|error| fail(".", error))?;
+    let mut files = Vec::new();
+    let mut seen = 0;
+    let mut folders = vec![(String::new(), top)];
+    while let Some((prefix, folder)) = folders.pop() {
+        let entries = Dir::read_from(&folder).map_err(|error| fail(&prefix, error))?;
+        for entry in entries {
+            let entry = entry.map_err(|error| fail(&prefix, error))?;
+            let Ok(name) = entry.file_name().to_str() else {
+                continue;
+            };
+            seen += 1;
+            let path = format!("{prefix}{name}");
+            if matches!(name, "." | "..") || path == "data" {
+                continue;
+            }
+            if seen > MAX_LISTED {
+                return Ok(first(files, max));
+            }
+            // What the agent takes away meanwhile is no failure.
+            let Ok(stat) = statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW) else {
+                continue;
+            };
+            match FileType::from_raw_mode(stat.st_mode) {
+                FileType::RegularFile => files.push(WorkspaceFile {
+                    path,
+                    bytes: stat.st_size.try_into().unwrap_or(0),
+                }),
+                FileType::Directory
+                    if folders.len() < MAX_OPEN && path.matches('/').count() < MAX_DEPTH =>
+                {
+                    if let Ok(inner) = openat2(&folder, name, flags, Mode::empty(), BENEATH) {
+                        folders.push((format!("{path}/"), inner));
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(first(files, max))
+}
+
+fn first(mut files: Vec<WorkspaceFile>, max: usize) -> Vec<WorkspaceFile> {
+    files.sort_unstable_by(|one, other| one.path.cmp(&other.path));
+    files.truncate(max);
+    files
+}
+
 fn words(error: Errno) -> String {
     match error {
         Errno::LOOP => "it is a link".into(),
@@ -205,6 +268,25 @@ mod tests {
         assert_eq!(collect(&workspace, &paths, 6).unwrap(), []);
         assert!(write(&workspace, "link", b"x").is_err());
         assert!(write(&workspace, "etc/x", b"x").is_err());
+    }
+
+    #[test]
+    fn a_listing_names_regular_files_without_links_and_data() {
+        let (folder, workspace) = workspace();
+        fs::create_dir_all(folder.path().join("a/b")).unwrap();
+        fs::create_dir(folder.path().join("data")).unwrap();
+        for path in ["a/b/deep.txt", "a/x", "top", "data/hidden"] {
+            fs::write(folder.path().join(path), "12").unwrap();
+        }
+        std::os::unix::fs::symlink("/etc", folder.path().join("etc")).unwrap();
+        std::os::unix::fs::symlink("top", folder.path().join("link")).unwrap();
+        let paths = |max| -> Vec<String> {
+            let files = list(&workspace, max).unwrap();
+            assert!(files.iter().all(|file| file.bytes == 2));
+            files.into_iter().map(|file| file.path).collect()
+        };
+        assert_eq!(paths(10), ["a/b/deep.txt", "a/x", "top"]);
+        assert_eq!(paths(1), ["a/b/deep.txt"]);
     }
 
     #[test]

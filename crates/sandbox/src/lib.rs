@@ -15,6 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use synth_core::Observation;
 
+mod backend;
 mod child;
 pub mod environment;
 mod error;
@@ -24,6 +25,7 @@ mod local;
 mod output;
 pub mod probe;
 
+pub use backend::{open_backend, slots_of};
 pub use child::Interrupter;
 pub use error::SandboxError;
 pub use local::LocalSandboxes;
@@ -103,6 +105,15 @@ pub struct Artifact {
     pub bytes: Vec<u8>,
 }
 
+/// A regular file in a workspace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkspaceFile {
+    /// Its path in the workspace.
+    pub path: String,
+    /// Its size.
+    pub bytes: u64,
+}
+
 /// A backend: opens sandboxes, so many at once.
 #[async_trait]
 pub trait Sandboxes: Send + Sync {
@@ -122,6 +133,13 @@ pub trait Sandbox: Send {
     /// Runs a cell. Whatever the code does is an observation; after a cell that ended the interpreter the next one finds it new
     /// and empty, and its `stderr` says so.
     async fn execute(&mut self, code: &str) -> Result<CellResult, SandboxError>;
+
+    /// Sets the wall time of the cells that follow, instead of the one that the sandbox was opened with.
+    fn limit_cell(&mut self, cell: Duration);
+
+    /// The regular files of the workspace in the order of their paths, no more than `max`. Links are not followed; the data files
+    /// are not among them.
+    async fn list_files(&mut self, max: usize) -> Result<Vec<WorkspaceFile>, SandboxError>;
 
     /// Reads a file of the workspace that has no more than `max_bytes`.
     async fn read_file(&mut self, path: &str, max_bytes: u64) -> Result<Vec<u8>, SandboxError>;

@@ -20,7 +20,8 @@ use crate::child::{Child, Ends, Interrupter};
 use crate::environment;
 use crate::files;
 use crate::{
-    Artifact, CellResult, MountedFile, Sandbox, SandboxError, SandboxLimits, SandboxSpec, Sandboxes,
+    Artifact, CellResult, MountedFile, Sandbox, SandboxError, SandboxLimits, SandboxSpec,
+    Sandboxes, WorkspaceFile,
 };
 
 mod scratch;
@@ -317,6 +318,15 @@ impl Sandbox for LocalSandbox {
             observation: outcome.observation,
             displays: Vec::new(),
         })
+    }
+
+    fn limit_cell(&mut self, cell: Duration) {
+        self.spec.limits.cell = cell;
+    }
+
+    async fn list_files(&mut self, max: usize) -> Result<Vec<WorkspaceFile>, SandboxError> {
+        self.in_workspace(move |workspace| files::list(workspace, max))
+            .await
     }
 
     async fn read_file(&mut self, path: &str, max_bytes: u64) -> Result<Vec<u8>, SandboxError> {
