@@ -24,6 +24,16 @@ use crate::{
     Sandboxes, WorkspaceFile,
 };
 
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "sandboxes do not join groups yet")
+)]
+mod cgroup;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "sandboxes do not join groups yet")
+)]
+mod hierarchy;
 mod scratch;
 mod zygote;
 
@@ -290,8 +300,10 @@ impl LocalSandbox {
         F: FnOnce(&std::os::fd::OwnedFd) -> Result<T, SandboxError> + Send + 'static,
     {
         let child = self.take_child().await?;
-        let workspace = Arc::clone(&child.workspace);
+        let workspace = child.workspace.clone();
         self.child = Some(child);
+        let workspace =
+            workspace.ok_or_else(|| SandboxError::Open("it sent no workspace".into()))?;
         let outcome = spawn_blocking(move || action(&workspace)).await;
         outcome.map_err(|error| SandboxError::Open(error.to_string()))?
     }
@@ -316,7 +328,7 @@ impl Sandbox for LocalSandbox {
         }
         Ok(CellResult {
             observation: outcome.observation,
-            displays: Vec::new(),
+            displays: outcome.displays,
         })
     }
 
