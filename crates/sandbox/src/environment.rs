@@ -416,6 +416,7 @@ mod tests {
             python: PathBuf::new(),
             cache: cache.path().into(),
             allow_weak_isolation: false,
+            ..SandboxConfig::default()
         };
         remember(cache.path(), &config, "python-3.11.7-0").unwrap();
         fs::create_dir_all(cache.path().join("python-3.11.7-0/bin")).unwrap();

@@ -57,6 +57,25 @@ pub enum SandboxError {
         /// Why not.
         source: io::Error,
     },
+    /// The machine that the sandbox ran on, or was to run on, does not answer any more; another may.
+    #[error("use the sandbox: `{host}` is unavailable: {why}")]
+    Unavailable {
+        /// Which machine.
+        host: String,
+        /// What it said last.
+        why: String,
+    },
+    /// A Docker Engine refused something.
+    #[error("{what}: {why}")]
+    Docker {
+        /// What was being done.
+        what: String,
+        /// Why it failed, and what to do.
+        why: String,
+    },
+    /// The backend has no such image.
+    #[error("open a sandbox: {0}")]
+    Image(String),
     /// The backend was closed.
     #[error("open a sandbox: the backend is closed")]
     Closed,
@@ -78,7 +97,10 @@ impl SandboxError {
 
     /// Whether another try may help.
     pub const fn is_spurious(&self) -> bool {
-        matches!(self, Self::Zygote(_) | Self::Open(_) | Self::Io { .. })
+        matches!(
+            self,
+            Self::Zygote(_) | Self::Open(_) | Self::Unavailable { .. } | Self::Io { .. }
+        )
     }
 
     /// A short name to count by.
@@ -92,6 +114,9 @@ impl SandboxError {
             Self::Path(_) => "bad_path",
             Self::File { .. } => "file",
             Self::Data { .. } => "data_file",
+            Self::Unavailable { .. } => "unavailable",
+            Self::Docker { .. } => "docker",
+            Self::Image(_) => "no_image",
             Self::Closed => "closed",
             Self::Io { .. } => "io",
         }

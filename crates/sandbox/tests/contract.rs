@@ -27,6 +27,7 @@ fn config() -> SandboxConfig {
         python,
         cache: PathBuf::new(),
         allow_weak_isolation: false,
+        ..SandboxConfig::default()
     }
 }
 

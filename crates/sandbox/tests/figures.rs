@@ -30,6 +30,7 @@ async fn figures() {
         python,
         cache,
         allow_weak_isolation: false,
+        ..SandboxConfig::default()
     };
     let spec = SandboxSpec {
         label: "figures".into(),

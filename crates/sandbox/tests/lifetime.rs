@@ -31,6 +31,7 @@ fn config(allow_weak_isolation: bool) -> SandboxConfig {
         python,
         cache: PathBuf::new(),
         allow_weak_isolation,
+        ..SandboxConfig::default()
     }
 }
 

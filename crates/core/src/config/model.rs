@@ -346,6 +346,11 @@ pub struct SandboxConfig {
     pub cache: PathBuf,
     /// Whether to run where the kernel gives no isolation.
     pub allow_weak_isolation: bool,
+    /// Containers, for the backend of that name.
+    pub docker: DockerConfig,
+    /// Images besides the default one, by their names.
+    #[serde(default)]
+    pub images: BTreeMap<String, ImageConfig>,
 }
 
 /// A sandbox backend.
@@ -355,4 +360,70 @@ pub enum SandboxBackend {
     /// Local Python processes.
     #[default]
     Local,
+}
+
+/// Sandboxes as containers.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DockerConfig {
+    /// The Docker Engines; the local one when empty.
+    pub hosts: Vec<DockerHost>,
+    /// The image's repository name; an image `data` besides the default one is `<name>-data`.
+    pub image: String,
+    /// The containers' runtime, `runsc` say; the Engine's default when empty.
+    pub runtime: String,
+    /// Graphics processors that each container gets.
+    pub gpus: u32,
+    /// Started containers that wait for the next trajectory on the same data, on each host.
+    pub warm: usize,
+    /// Which of `sandbox.images` a task runs in, by its domain; the default image for all others.
+    #[serde(default)]
+    pub by_domain: BTreeMap<String, String>,
+}
+
+/// A Docker Engine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum DockerHost {
+    /// Where it listens: `unix:///run/docker.sock`, `tcp://host:2375`.
+    Url(String),
+    /// One that wants to know who asks, or with slots of its own.
+    Detailed(DockerEndpoint),
+}
+
+impl DockerHost {
+    /// The host in full.
+    pub fn endpoint(&self) -> DockerEndpoint {
+        match self {
+            Self::Url(url) => DockerEndpoint {
+                url: url.clone(),
+                ..DockerEndpoint::default()
+            },
+            Self::Detailed(endpoint) => endpoint.clone(),
+        }
+    }
+}
+
+/// A Docker Engine in full.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DockerEndpoint {
+    /// Where it listens.
+    pub url: String,
+    /// The certificate of who vouches for it; with `cert` and `key`, the connection is TLS.
+    pub ca: PathBuf,
+    /// Our certificate.
+    pub cert: PathBuf,
+    /// Our key.
+    pub key: PathBuf,
+    /// Containers of trajectories at once; as many as `jobs.sandboxes` when 0.
+    pub slots: usize,
+}
+
+/// An image with packages besides the pinned ones.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImageConfig {
+    /// A requirements file with hashes, as `pip install --require-hashes` takes it.
+    pub requirements: PathBuf,
 }
