@@ -15,6 +15,9 @@ pub struct Cli {
     pub verb: Verb,
 }
 
+/// The verb by which this program calls itself to score what an agent's code wrote.
+pub const SCORE_VERB: &str = "score-file";
+
 /// The verbs.
 #[derive(Subcommand)]
 pub enum Verb {
@@ -30,6 +33,9 @@ pub enum Verb {
     Doctor(ConfigArguments),
     /// Write a commented configuration file
     Init(InitArguments),
+    /// Score one file of predictions, as told on standard input; for `synth` itself
+    #[command(hide = true, name = SCORE_VERB)]
+    Score,
     /// Print a completion script for a shell
     Completions {
         /// The shell

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use synth_core::config::{Config, Layer, load};
 use synth_pipeline::{Run, Stage, run::write_atomically};
+use synth_score::Scorer;
 use synth_stages::{STAGES, Services, parts::Parts};
 
-use crate::cli::{ConfigArguments, StageArguments};
+use crate::cli::{ConfigArguments, SCORE_VERB, StageArguments};
 use crate::exit_code::{ExitCode, Failure};
 
 /// The file that is taken when none is named.
@@ -85,6 +86,14 @@ pub fn store_folder(config: &Config) -> PathBuf {
 /// Where sandboxes and the like put what nobody needs afterwards.
 pub fn scratch_folder(config: &Config) -> PathBuf {
     config.run.output.join(SCRATCH)
+}
+
+/// Scores files that agents wrote in a process of this very program, even when its file was replaced while it runs.
+pub fn scorer() -> Scorer {
+    Scorer::Process {
+        executable: "/proc/self/exe".into(),
+        arguments: vec![SCORE_VERB.to_owned()],
+    }
 }
 
 /// Lays the prompts of one's own over the embedded ones, before anything looks at them.

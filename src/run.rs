@@ -54,7 +54,8 @@ pub async fn run(arguments: RunArguments) -> Result<ExitCode, Failure> {
             text: text.to_owned(),
         });
     };
-    let services = Services::new(&config, memo, context::scratch_folder(&config), say);
+    let services = Services::new(&config, memo, context::scratch_folder(&config), say)
+        .with_scorer(context::scorer());
 
     let outcomes = {
         let invocation = Invocation {

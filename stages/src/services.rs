@@ -10,6 +10,7 @@ use synth_core::config::{Config, Provider};
 use synth_core::{Fingerprint, Memo, MemoError, RecordError};
 use synth_llm::{Budget, ChatModel, Meter, ModelError};
 use synth_pipeline::{Spend, StageError, WorkError};
+use synth_score::Scorer;
 use synth_sandbox::Sandboxes;
 use tokio::sync::OnceCell;
 
@@ -17,6 +18,8 @@ use tokio::sync::OnceCell;
 pub struct Services {
     /// The memory of paid work.
     pub memo: Arc<dyn Memo>,
+    /// Where files that agents wrote are scored.
+    pub scorer: Scorer,
     config: Config,
     scratch: PathBuf,
     say: Box<dyn Fn(&str) + Send + Sync>,
@@ -37,6 +40,7 @@ impl Services {
     ) -> Self {
         Self {
             memo,
+            scorer: Scorer::default(),
             config: config.clone(),
             scratch,
             say: Box::new(say),
@@ -55,6 +59,12 @@ impl Services {
             sandboxes: OnceCell::new_with(Some(sandboxes)),
             ..self
         }
+    }
+
+    /// Has files that agents wrote scored there instead of in this process.
+    #[must_use]
+    pub fn with_scorer(self, scorer: Scorer) -> Self {
+        Self { scorer, ..self }
     }
 
     /// The model that plays a role.

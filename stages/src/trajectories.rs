@@ -146,7 +146,7 @@ async fn roll_out(cx: &Cx<'_>, attempt: Attempt) -> Result<Outcome<Trajectory>, 
         timings: cx.config.run.timings,
     };
     let played = episode.play(cx.services, cx.blobs).await?;
-    let score = verify(cx, &verifier, played.answer.as_deref(), &played.artifacts)?;
+    let score = verify(cx, &verifier, played.answer.as_deref(), &played.artifacts).await?;
     let artifacts = store(cx, played.artifacts)?;
     Ok(Outcome::kept(Trajectory {
         id,
@@ -166,8 +166,8 @@ async fn roll_out(cx: &Cx<'_>, attempt: Attempt) -> Result<Outcome<Trajectory>, 
     }))
 }
 
-/// Scores an attempt here, far from the sandbox in which it was made.
-fn verify(
+/// Scores an attempt far from the sandbox in which it was made: an answer here, a file in a process of its own.
+async fn verify(
     cx: &Cx<'_>,
     verifier: &Verifier,
     answer: Option<&str>,
@@ -192,14 +192,20 @@ fn verify(
                 .find(|artifact| artifact.path == *file)
                 .map(|artifact| artifact.bytes.as_slice());
             let truth = cx.blobs.read(truth.blake3).map_err(StageError::from)?;
-            synth_score::score_predictions(
-                prediction,
-                &truth,
-                id_column,
-                target_column,
-                *metric,
-                *success,
-            )
+            cx.services
+                .scorer
+                .score_predictions(
+                    prediction,
+                    &truth,
+                    id_column,
+                    target_column,
+                    *metric,
+                    *success,
+                )
+                .await
+                .map_err(|error| {
+                    StageError::Sandbox(format!("start a process that scores: {error}"))
+                })?
         }
     })
 }

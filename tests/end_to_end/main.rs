@@ -17,5 +17,6 @@ mod interrupt;
 mod killed;
 mod mini;
 mod models;
+mod scoring;
 mod suite;
 mod support;

@@ -8,15 +8,18 @@
 //! - `equal` says when two values are the same.
 //! - `predictions` aligns a CSV of predictions with the hidden truth.
 //! - `metrics` holds the arithmetic of macro-F1 and clipped R².
+//! - `process` has files that an agent wrote scored by another process, the one part that is not pure.
 
 mod equal;
 mod keyed;
 mod metrics;
 mod predictions;
+mod process;
 
 pub use equal::values_equal;
 pub use keyed::{parse_keyed, score_keyed};
 pub use predictions::score_predictions;
+pub use process::{Scorer, answer};
 
 use synth_core::Score;
 

@@ -1,0 +1,255 @@
+//! Scoring in a process of its own: what an agent's code wrote is read by a clean one that holds nothing else, may use only so much
+//! memory and time, and whose end is the end of one score.
+//!
+//! [`Scorer::score_predictions`] starts the executable that it was given; that calls [`answer`] with its standard streams. What goes
+//! in is a line of JSON and the bytes of both tables; what comes out is a [`Score`] as JSON.
+
+use std::io::{self, BufRead, Read, Write};
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit, setrlimit};
+use serde::{Deserialize, Serialize};
+use synth_core::{Metric, Score};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use crate::{refused, score_predictions};
+
+/// Address space of a scoring process: many times what the largest submission needs.
+const MEMORY_BYTES: u64 = 2 << 30;
+/// Time on a processor, in seconds.
+const CPU_SECONDS: u64 = 60;
+/// Wall time, for a machine that is busy.
+const WALL: Duration = Duration::from_secs(300);
+/// A score is a few hundred bytes.
+const MAX_ANSWER: u64 = 1 << 20;
+
+/// Where scoring happens.
+#[derive(Clone, Debug, Default)]
+pub enum Scorer {
+    /// In this process: for programs that have no executable to start.
+    #[default]
+    Here,
+    /// In a new process of this executable, called with these arguments, which hands its standard streams to [`answer`].
+    Process {
+        /// The executable.
+        executable: PathBuf,
+        /// Its arguments.
+        arguments: Vec<String>,
+    },
+}
+
+/// What is asked of a scoring process, beside the tables.
+#[derive(Debug, Serialize, Deserialize)]
+struct Question {
+    id_column: String,
+    target_column: String,
+    metric: Metric,
+    success: f64,
+    truth_bytes: u64,
+    prediction_bytes: Option<u64>,
+}
+
+impl Scorer {
+    /// As [`score_predictions`](crate::score_predictions). A process that came to no score gives 0 and the reason.
+    ///
+    /// # Errors
+    ///
+    /// When no process can be started or spoken to.
+    pub async fn score_predictions(
+        &self,
+        prediction: Option<&[u8]>,
+        truth: &[u8],
+        id_column: &str,
+        target_column: &str,
+        metric: Metric,
+        success: f64,
+    ) -> io::Result<Score> {
+        let Self::Process {
+            executable,
+            arguments,
+        } = self
+        else {
+            return Ok(score_predictions(
+                prediction,
+                truth,
+                id_column,
+                target_column,
+                metric,
+                success,
+            ));
+        };
+        let question = Question {
+            id_column: id_column.to_owned(),
+            target_column: target_column.to_owned(),
+            metric,
+            success,
+            truth_bytes: truth.len() as u64,
+            prediction_bytes: prediction.map(|bytes| bytes.len() as u64),
+        };
+        let mut line = serde_json::to_vec(&question)?;
+        line.push(b'\n');
+        let mut process = Command::new(executable)
+            .args(arguments)
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()?;
+        let (mut input, output) = match (process.stdin.take(), process.stdout.take()) {
+            (Some(input), Some(output)) => (input, output),
+            _ => return Err(io::ErrorKind::BrokenPipe.into()),
+        };
+        let asking = async {
+            for part in [&line, truth, prediction.unwrap_or_default()] {
+                // A process that ends before it has read everything says why by how it ends.
+                if input.write_all(part).await.is_err() {
+                    break;
+                }
+            }
+            drop(input);
+        };
+        let mut said = Vec::new();
+        let mut output = output.take(MAX_ANSWER);
+        let talk = async {
+            let ((), read) = tokio::join!(asking, output.read_to_end(&mut said));
+            read?;
+            process.wait().await
+        };
+        match timeout(WALL, talk).await {
+            Ok(status) => {
+                let status = status?;
+                Ok(serde_json::from_slice(&said).unwrap_or_else(|_| {
+                    refused(format!("scoring ended without a score ({status})"))
+                }))
+            }
+            Err(_) => Ok(refused(format!(
+                "scoring took more than {} seconds",
+                WALL.as_secs()
+            ))),
+        }
+    }
+}
+
+/// The other side: limits this process, reads one question and its tables, and writes the score.
+///
+/// # Errors
+///
+/// When the question is none, or a stream fails.
+pub fn answer(mut input: impl BufRead, mut output: impl Write) -> io::Result<()> {
+    confine()?;
+    let mut line = String::new();
+    input.by_ref().take(1 << 20).read_line(&mut line)?;
+    let question: Question = serde_json::from_str(&line)?;
+    let truth = exactly(&mut input, question.truth_bytes)?;
+    let prediction = match question.prediction_bytes {
+        Some(count) => Some(exactly(&mut input, count)?),
+        None => None,
+    };
+    let score = score_predictions(
+        prediction.as_deref(),
+        &truth,
+        &question.id_column,
+        &question.target_column,
+        question.metric,
+        question.success,
+    );
+    output.write_all(&serde_json::to_vec(&score)?)?;
+    output.flush()
+}
+
+/// No more memory and time than a score needs, no further process, no file, no core.
+fn confine() -> io::Result<()> {
+    for (resource, most) in [
+        (Resource::As, MEMORY_BYTES),
+        (Resource::Cpu, CPU_SECONDS),
+        (Resource::Nproc, 0),
+        (Resource::Fsize, 0),
+        (Resource::Core, 0),
+    ] {
+        let limit = Rlimit {
+            current: Some(most),
+            maximum: Some(most),
+        };
+        setrlimit(resource, limit)?;
+    }
+    Ok(())
+}
+
+fn exactly(input: &mut impl Read, count: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    input.take(count).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 == count {
+        Ok(bytes)
+    } else {
+        Err(io::ErrorKind::UnexpectedEof.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TRUTH: &[u8] = b"id,y\n1,a\n2,b\n";
+
+    fn shell(script: &str) -> Scorer {
+        Scorer::Process {
+            executable: "/bin/sh".into(),
+            arguments: vec!["-c".into(), script.into()],
+        }
+    }
+
+    async fn score(scorer: &Scorer) -> Score {
+        scorer
+            .score_predictions(Some(TRUTH), TRUTH, "id", "y", Metric::MacroF1, 0.5)
+            .await
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_process_that_dies_gives_zero_and_says_how() {
+        let score = score(&shell("kill -9 $$")).await;
+        assert_eq!(score.reward, 0.0);
+        assert!(score.reason.contains("signal: 9"), "{}", score.reason);
+    }
+
+    #[tokio::test]
+    async fn a_process_that_says_nonsense_gives_zero() {
+        let score = score(&shell("cat > /dev/null; echo '{\"reward\": 1}'")).await;
+        assert!(!score.success && score.reward == 0.0);
+    }
+
+    #[tokio::test]
+    async fn a_process_that_reads_nothing_is_no_error() {
+        let large = vec![b'x'; 1 << 20];
+        let score = shell("exit 3")
+            .score_predictions(Some(&large), &large, "id", "y", Metric::MacroF1, 0.5)
+            .await
+            .unwrap();
+        assert!(score.reason.contains("exit status: 3"), "{}", score.reason);
+    }
+
+    #[tokio::test]
+    async fn an_executable_that_is_not_there_is_an_error() {
+        let scorer = Scorer::Process {
+            executable: "/no/such/executable".into(),
+            arguments: Vec::new(),
+        };
+        let outcome = scorer
+            .score_predictions(None, TRUTH, "id", "y", Metric::MacroF1, 0.5)
+            .await;
+        assert!(outcome.is_err());
+    }
+
+    #[test]
+    fn a_torn_question_is_an_error() {
+        let mut bytes = &b"{\"id_column\": \"id\""[..];
+        assert!(serde_json::from_slice::<Question>(bytes).is_err());
+        assert!(exactly(&mut bytes, 1000).is_err());
+    }
+}
