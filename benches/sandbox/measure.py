@@ -58,7 +58,7 @@ def describe(wait):
         "cores": len(os.sched_getaffinity(0)),
         "processor": models[0] if models else platform.machine(),
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
-        "kernel": platform.release(),
+        "kernel": ".".join(platform.release().split(".")[:2]),
         "python": platform.python_version(),
         "load": processes.load(),
     }
