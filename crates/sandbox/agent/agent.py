@@ -2,22 +2,47 @@
 
 A cell shares this interpreter, so nothing here is a boundary: the boundary is the jail, and the orchestrator judges
 time, memory and death from outside. What can be done cheaply against accidents is done: descriptors out of the way,
-streams and handlers put back before each cell, replies that carry the nonce of their request.
+streams and handlers put back before each cell, and the nonce that a reply has to carry left in the kernel's socket
+buffer, where no Python object holds it, until the cell has come to its end.
 """
 
+import base64
+import errno
 import io
+import json
 import os
 import random
 import resource
 import signal
 import socket
 import sys
+import types
 import warnings
 
 import jail
 import wire
 
 CONTROL, SPARE_OUT, SPARE_ERR = 1000, 1001, 1002  # out of the way of descriptors that a cell opens and closes
+IMAGES = ("image/png", "image/jpeg", "image/svg+xml", "image/gif", "image/webp")
+PLAIN_TYPES = (int, float, str, bool, bytes, type(None))  # they have nothing to show but their text
+
+
+def warm():
+    """Imports what cells import, so that they find it done."""
+    import importlib
+
+    for name in (
+        "numpy", "numpy.random", "pandas", "scipy", "scipy.stats", "scipy.optimize", "sklearn", "sklearn.base",
+        "sklearn.metrics", "sklearn.model_selection", "sklearn.preprocessing", "sklearn.pipeline", "sklearn.compose",
+        "sklearn.impute", "sklearn.linear_model", "sklearn.ensemble", "sklearn.tree", "sklearn.neighbors",
+        "sklearn.cluster", "sklearn.decomposition", "statsmodels.api", "statsmodels.formula.api", "multiprocessing",
+        "subprocess", "concurrent.futures", "sqlite3", "collections", "datetime", "itertools", "re", "math", "csv",
+    ):  # fmt: skip
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            print(f"cannot import `{name}`: {error}", file=sys.stderr)
+            sys.exit(3)
 
 
 class Recorder:
@@ -29,16 +54,49 @@ class Recorder:
     def clear(self):
         self.value = None
         self.traceback = None
+        self.displays = []
+        self.dropped = 0
+
+    def keep(self, bundle):
+        """Keeps the first of a bundle's representations that is more than text."""
+        for media_type in wire.MEDIA_TYPES:
+            if media_type not in bundle:
+                continue
+            content = to_bytes(media_type, bundle[media_type])
+            total = sum(len(kept) for _, kept in self.displays)
+            if len(self.displays) < wire.MAX_DISPLAYS and total + len(content) <= wire.MAX_DISPLAY_BYTES:
+                self.displays.append((media_type, content))
+            else:
+                self.dropped += 1
+            return
+
+
+def to_bytes(media_type, content):
+    if isinstance(content, (bytes, bytearray)):
+        return bytes(content)
+    if not isinstance(content, str):
+        content = json.dumps(content)
+    elif media_type in IMAGES and media_type != "image/svg+xml":
+        return base64.b64decode(content)
+    return content.encode("utf-8", "replace")
 
 
 def make_shell():
     """An IPython shell without files, threads, colours or a terminal."""
+    from IPython.core.display import DisplayObject
     from IPython.core.displayhook import DisplayHook
+    from IPython.core.displaypub import DisplayPublisher
+    from IPython.core.formatters import DisplayFormatter
     from IPython.core.interactiveshell import InteractiveShell
     from IPython.core.profiledir import ProfileDir
     from traitlets.config import Config
 
+    # Figures are shown as in a notebook. Fonts of the machine would make them differ from one to the next.
+    os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
+    os.environ["MPLCONFIGDIR"] = "/tmp/.matplotlib"
+    os.environ["MPL_IGNORE_SYSTEM_FONTS"] = "1"
     recorder = Recorder()
+    shown = {"text/plain", *IMAGES}
 
     class Hook(DisplayHook):
         def write_output_prompt(self):
@@ -46,12 +104,35 @@ def make_shell():
 
         def write_format_data(self, format_dict, md_dict=None):
             recorder.value = str(format_dict.get("text/plain", ""))
+            recorder.keep(format_dict)
 
         def finish_displayhook(self):
             self._is_active = False
 
+    class Publisher(DisplayPublisher):
+        def publish(self, data, metadata=None, source=None, *, transient=None, update=False, **others):
+            if "text/plain" in data:
+                print(data["text/plain"])
+            recorder.keep(data)
+
+        def clear_output(self, wait=False):
+            pass
+
+    class Formatter(DisplayFormatter):
+        def format(self, obj, include=None, exclude=None):
+            if include is None and type(obj) in PLAIN_TYPES:
+                return {"text/plain": self.formatters["text/plain"](obj)}, {}
+            if include is None and not isinstance(obj, DisplayObject):
+                include = shown  # a table's HTML says what its text says
+            return super().format(obj, include, exclude)
+
     class Shell(InteractiveShell):
         displayhook_class = Hook
+        display_pub_class = Publisher
+
+        def init_display_formatter(self):
+            self.display_formatter = Formatter(parent=self)
+            self.configurables.append(self.display_formatter)
 
         def init_profile_dir(self, profile_dir=None):
             self.profile_dir = ProfileDir()  # without a location it makes no files
@@ -62,6 +143,11 @@ def make_shell():
         def init_pushd_popd_magic(self):
             self.home_dir = "/workspace"
             self.dir_stack = []
+
+        def _get_exc_info(self, exc_tuple=None):
+            kind, value, traceback = super()._get_exc_info(exc_tuple)
+            hide_our_frames(value)
+            return kind, value, without_our_frames(traceback)
 
         def _showtraceback(self, etype, evalue, stb):
             recorder.traceback = self.InteractiveTB.stb2text(stb)
@@ -98,11 +184,37 @@ def make_shell():
     except Exception:
         shell = Shell.instance(config=config)
     shell.run_line_magic("colors", "NoColor")
-    for cell in ("1 + 1", "1 / 0"):  # what IPython loads late is loaded before the fork
+    for cell in ("1 + 1", "[1]", "1 / 0"):  # what IPython loads late is loaded before the fork
         shell.run_cell(cell, silent=True)
+        shell.run_cell(cell)
+    recorder.clear()
     shell.execution_count = 1
     sys.last_exc = sys.last_value = sys.last_type = sys.last_traceback = None
     return shell, recorder
+
+
+def without_our_frames(traceback):
+    """The traceback without this file's frames, which every traceback of an interrupt or of a `!` would have."""
+    if traceback is None:
+        return None
+    rest = without_our_frames(traceback.tb_next)
+    if traceback.tb_frame.f_code.co_filename == without_our_frames.__code__.co_filename:
+        return rest
+    if rest is traceback.tb_next:
+        return traceback
+    return types.TracebackType(rest, traceback.tb_frame, traceback.tb_lasti, traceback.tb_lineno)
+
+
+def hide_our_frames(error):
+    """Does so for an exception and for those that it came from."""
+    seen = set()
+    while isinstance(error, BaseException) and id(error) not in seen and len(seen) < 20:
+        seen.add(id(error))
+        try:
+            error.__traceback__ = without_our_frames(error.__traceback__)
+        except RecursionError:
+            return  # ours would be lost in it anyway
+        error = error.__cause__ or error.__context__
 
 
 def put_back_streams():
@@ -170,6 +282,8 @@ class Agent:
         warnings.formatwarning = lambda message, category, filename, lineno, line=None: stock(
             message, category, self.scrub(str(filename)), lineno, line
         )
+        signal.signal(signal.SIGTERM, self.terminated)
+        os.register_at_fork(after_in_child=self.forked)
         self.seed(seed)
 
     def seed(self, seed):
@@ -181,13 +295,31 @@ class Agent:
         if self.running:
             raise KeyboardInterrupt
 
+    def terminated(self, *_):
+        flush()
+        os._exit(128 + signal.SIGTERM)
+
+    def forked(self):
+        """In a process that a cell forked: the conversation is not its own."""
+        try:
+            os.close(CONTROL)
+            if signal.getsignal(signal.SIGTERM) == self.terminated:
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        except (OSError, ValueError):
+            pass
+
     def serve(self):
         while (request := wire.receive(self.connection)) is not None:
             reply = self.run(request["code"])
-            reply["nonce"] = request["nonce"]
             if os.getpid() != self.pid:
                 os._exit(0)  # a child that the cell forked came back here
-            wire.send(self.connection, reply)
+            displays = [content for _, content in self.recorder.displays]
+            self.recorder.clear()
+            nonce = wire.exactly(self.connection, wire.NONCE_BYTES)
+            if nonce is None:
+                return
+            reply["nonce"] = nonce.decode("ascii", "replace")
+            wire.send(self.connection, reply, displays=displays)
 
     def reserve_memory(self, reserve):
         """Keeps some memory back while a cell runs, so that there is enough to say that it ran out."""
@@ -211,15 +343,21 @@ class Agent:
             failure = error
         self.reserve_memory(False)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        recorder = self.recorder
         if result is not None:
             failure = result.error_before_exec or result.error_in_exec
-        if failure is None and self.recorder.traceback:
-            print(self.scrub(self.recorder.traceback), file=sys.stderr)  # of a `__repr__`, say
+        if failure is None and recorder.traceback:
+            print(self.scrub(recorder.traceback), file=sys.stderr)  # of a `__repr__`, say
+        if recorder.dropped:
+            bounds = f"{wire.MAX_DISPLAYS} displays and {wire.MAX_DISPLAY_BYTES:,} bytes of them"
+            print(f"[{recorder.dropped:,} more not kept: a cell may have {bounds}]", file=sys.stderr)
         reply = {"version": wire.VERSION, "status": "ok", "memory_peak": peak_bytes()}
         if failure is not None:
             reply.update(self.describe(failure))
-        elif self.recorder.value is not None:
-            reply["value"] = cut(self.recorder.value, self.most)
+        elif recorder.value is not None:
+            reply["value"] = cut(recorder.value, self.most)
+        if recorder.displays:
+            reply["displays"] = [{"media_type": kind, "bytes": len(content)} for kind, content in recorder.displays]
         del result, failure
         flush()
         return reply
@@ -231,13 +369,19 @@ class Agent:
             message = "the exception's message cannot be shown"
         kind = type(failure).__name__
         traceback = self.scrub(self.recorder.traceback or f"{kind}: {message}")
-        status = "error"
+        status, number = "error", None
         if isinstance(failure, MemoryError):
             status, kind = "memory", "MemoryError"
+        elif isinstance(failure, OSError) and type(failure.errno) is int:
+            number = failure.errno & 0x7FFFFFFF
+        elif isinstance(failure, RuntimeError) and message == "can't start new thread":
+            number = errno.EAGAIN
         sys.last_exc = sys.last_value = sys.last_traceback = None  # frames hold on to the memory that ran out
         self.shell.user_ns.pop("_i", None)
-        most = min(self.most, 1 << 20)
-        return {"status": status, "name": cut(kind, 200), "message": cut(message, most), "traceback": cut(traceback, most)}
+        return {
+            "status": status, "errno": number, "name": cut(kind, 200), "message": cut(message, self.most),
+            "traceback": cut(traceback, self.most),
+        }  # fmt: skip
 
 
 def peak_bytes():

@@ -1,11 +1,21 @@
-"""Frames: a big-endian u32 length, then JSON. The same on every socket between `synth` and its Python processes."""
+"""Frames: a big-endian u32 length, then JSON. The same on every socket between `synth` and its Python processes.
+
+The protocol is written down in `frame.rs`.
+"""
 
 import json
 import socket
 import struct
 
-VERSION = 1
+VERSION = 2
 MAX_FRAME = 64 << 20
+NONCE_BYTES = 32
+MAX_DISPLAYS = 16
+MAX_DISPLAY_BYTES = 4 << 20
+MEDIA_TYPES = (
+    "image/png", "image/jpeg", "image/svg+xml", "image/gif", "image/webp",
+    "text/html", "text/markdown", "text/latex", "application/json",
+)  # fmt: skip
 
 
 def receive(connection):
@@ -33,22 +43,28 @@ def receive_with_descriptors(connection, most):
 
 
 def exactly(connection, length):
-    parts = bytearray()
+    part = connection.recv(length) if length else b""
+    if len(part) == length:
+        return part
+    parts = bytearray(part)
     while len(parts) < length:
-        part = connection.recv(min(1 << 20, length - len(parts)))
         if not part:
             return None
+        part = connection.recv(min(1 << 20, length - len(parts)))
         parts += part
     return bytes(parts)
 
 
-def encode(message):
+def encode(message, displays=()):
+    """A frame with this message, and the bytes of displays behind it."""
     body = json.dumps(message, ensure_ascii=False).encode("utf-8", "replace")
+    if displays:
+        body = b"\n".join([body, b"".join(displays)])
     return struct.pack(">I", len(body)) + body
 
 
-def send(connection, message, descriptors=()):
-    data = encode(message)
+def send(connection, message, descriptors=(), displays=()):
+    data = encode(message, displays)
     if descriptors:
         sent = socket.send_fds(connection, [data], list(descriptors))
         data = data[sent:]

@@ -19,27 +19,10 @@ import time
 import agent
 import jail
 import wire
+from agent import warm
 
 PR_SET_CHILD_SUBREAPER = 36
 WATCH_SECONDS = 0.1
-
-
-def warm():
-    """Imports what cells import, so that they find it done."""
-    import importlib
-
-    for name in (
-        "numpy", "numpy.random", "pandas", "scipy", "scipy.stats", "scipy.optimize", "sklearn", "sklearn.base",
-        "sklearn.metrics", "sklearn.model_selection", "sklearn.preprocessing", "sklearn.pipeline", "sklearn.compose",
-        "sklearn.impute", "sklearn.linear_model", "sklearn.ensemble", "sklearn.tree", "sklearn.neighbors",
-        "sklearn.cluster", "sklearn.decomposition", "statsmodels.api", "statsmodels.formula.api", "multiprocessing",
-        "subprocess", "concurrent.futures", "sqlite3", "collections", "datetime", "itertools", "re", "math", "csv",
-    ):
-        try:
-            importlib.import_module(name)
-        except ImportError as error:
-            print(f"cannot import `{name}`: {error}", file=sys.stderr)
-            sys.exit(3)
 
 
 def threads():

@@ -10,23 +10,31 @@ use std::time::{Duration, Instant};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, Shutdown, recvmsg,
 };
-use synth_core::{CellOutcome, Observation};
+use synth_core::{CellLimit, CellOutcome, Display, Fingerprint, Observation};
 use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 use tokio::time::{sleep_until, timeout};
 
 use crate::files::Workspace;
-use crate::frame::{self, End, Farewell, FrameReader, Hello, Reply, Request, Status, encode};
+use crate::frame::{
+    self, End, Farewell, FrameError, FrameReader, Hello, MAX_CODE, MAX_NAME, MAX_NEWS, Reply,
+    Request, Status, encode,
+};
 use crate::output::{OutputBuffer, bounded};
+use crate::witness::{Seen, Witness, WorkspaceWitness};
 use crate::{SandboxError, SandboxLimits};
 
 const HELLO_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long an interrupted cell has to come to its end before it is killed.
-const GRACE: Duration = Duration::from_secs(2);
+/// How long a cell has to come to its end after SIGINT before it gets SIGTERM, and after that before it is killed.
+const GRACES: [(Duration, &[u8]); 2] = [
+    (Duration::from_millis(1500), b"t"),
+    (Duration::from_millis(500), b"k"),
+];
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(4);
-/// An agent cuts what it says to the observation's bound; this is far beyond it.
-const MAX_REPLY: usize = 64 << 20;
+const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
+/// The most that an agent can have in memory beside what it is allowed: the libraries.
+const LIBRARIES_BYTES: u64 = 1 << 30;
 /// The most that a pipe can hold after the reply: Linux's limit for unprivileged processes.
 const MAX_PIPE: usize = 1 << 20;
 /// What is read at once, from a pipe that holds four times as much.
@@ -72,8 +80,12 @@ pub struct Child {
     status: Arc<UnixStream>,
     stdout: Pipe,
     stderr: Pipe,
-    /// Its workspace.
-    pub workspace: Workspace,
+    /// What was seen of it before the next cell.
+    seen: Seen,
+    /// Who sees it from outside.
+    pub witness: Box<dyn Witness>,
+    /// Its workspace, where that can be reached by a descriptor.
+    pub workspace: Option<Workspace>,
     /// What it said of itself.
     pub hello: Hello,
 }
@@ -85,7 +97,10 @@ struct Pipe {
 
 /// What a cell came to.
 pub struct Outcome {
+    /// The record.
     pub observation: Observation,
+    /// The content of the observation's displays.
+    pub displays: Vec<Vec<u8>>,
     /// How the process ended, if it did; there is no next cell then.
     pub ended: Option<String>,
 }
@@ -146,15 +161,15 @@ impl Child {
                 None => SandboxError::Open(error),
             });
         }
-        let workspace =
-            workspace.ok_or_else(|| SandboxError::Open("it sent no workspace".into()))?;
-        let (status, workspace) = (Arc::new(ends.status), Arc::new(workspace));
+        let workspace = workspace.map(Arc::new);
         Ok(Self {
             control: ends.control,
             frames: FrameReader::default(),
-            status,
+            status: Arc::new(ends.status),
             stdout: ends.stdout,
             stderr: ends.stderr,
+            seen: Seen::default(),
+            witness: Box::new(WorkspaceWitness::new(workspace.clone())),
             workspace,
             hello,
         })
@@ -162,84 +177,121 @@ impl Child {
 
     /// Runs a cell, for at most its time and a grace.
     pub async fn execute(&mut self, code: &str, nonce: &str, limits: &SandboxLimits) -> Outcome {
-        let output_bytes = limits.output_bytes;
         let started = Instant::now();
-        let request = encode(&Request { nonce, code });
-        let mut timed_out = false;
-        let mut out = OutputBuffer::new(output_bytes);
-        let mut err = OutputBuffer::new(output_bytes);
-        let ending = {
-            let (mut reader, mut writer) = self.control.split();
-            let sending = async {
-                // A failed send shows as the end of the process.
-                let _ = writer.write_all(&request).await;
-                std::future::pending::<()>().await;
-            };
-            tokio::pin!(sending);
-            let mut deadline = tokio::time::Instant::now() + limits.cell;
-            loop {
-                tokio::select! {
-                    () = &mut sending => {}
-                    frame = self.frames.next(&mut reader, MAX_REPLY) => break frame,
-                    () = self.stdout.drain(&mut out), if self.stdout.open => {}
-                    () = self.stderr.drain(&mut err), if self.stderr.open => {}
-                    () = sleep_until(deadline) => {
-                        if timed_out {
-                            break Err(frame::FrameError::Closed);
-                        }
-                        timed_out = true;
-                        deadline += GRACE;
-                        order(&self.status, b"i");
-                    }
-                }
-            }
+        if code.len() > MAX_CODE {
+            return too_long(code.len());
+        }
+        let mut printed = Printed::new(limits);
+        let mut stopped = None;
+        let reply = if self.is_silent() {
+            self.answer(code, nonce, limits, &mut printed, &mut stopped)
+                .await
+                .and_then(|body| Reply::parse(&body, nonce))
+        } else {
+            Err(FrameError::Malformed)
         };
-        let reply = match ending {
-            Ok(body) => serde_json::from_slice::<Reply>(&body)
-                .ok()
-                .filter(|reply| reply.version == frame::VERSION && reply.nonce == nonce)
-                .ok_or(frame::FrameError::Malformed),
-            Err(error) => Err(error),
-        };
-        let (outcome, reply) = match reply {
-            // A cell that came to its end after the interrupt still took too long.
-            Ok(reply) => (None, Some(reply)),
-            Err(frame::FrameError::Closed) => (Some(self.end(timed_out).await), None),
+        let ended = match &reply {
+            Ok(_) => None,
+            Err(FrameError::Closed) => Some(self.end(stopped.is_some()).await),
             Err(_) => {
                 self.end(true).await;
-                (Some(Ending::Protocol), None)
+                Some(Ending::Protocol)
             }
         };
-        self.stdout.rest(&mut out);
-        self.stderr.rest(&mut err);
-        let duration_ms = started.elapsed().as_millis() as u64;
-        let (stdout, stdout_cut) = out.finish();
-        let (stderr, stderr_cut) = err.finish();
-        let observation = Observation {
-            outcome: CellOutcome::Ok,
+        self.stdout.rest(&mut printed.out);
+        self.stderr.rest(&mut printed.err);
+        // Whoever does not answer saw nothing.
+        let look = timeout(LOOK_TIMEOUT, self.witness.look()).await;
+        let before = std::mem::replace(&mut self.seen, look.unwrap_or_default());
+        let judge = Judge {
+            stopped,
+            before,
+            now: self.seen,
+            output_bytes: limits.output_bytes,
+            memory_most: limits.memory_bytes.saturating_add(LIBRARIES_BYTES),
+        };
+        let (stdout, stdout_cut) = printed.out.finish();
+        let (stderr, stderr_cut) = printed.err.finish();
+        let mut observation = Observation {
             stdout,
             stderr,
-            value: None,
             truncated: stdout_cut || stderr_cut,
-            duration_ms,
-            memory_peak_bytes: reply.as_ref().and_then(|reply| reply.memory_peak),
+            duration_ms: started.elapsed().as_millis() as u64,
+            memory_peak_bytes: self.seen.memory_peak,
             ..Observation::default()
         };
-        match (reply, outcome) {
-            (Some(reply), _) => Outcome {
-                observation: filled(observation, reply, timed_out, output_bytes),
-                ended: None,
-            },
-            (None, ending) => {
-                let ending = ending.unwrap_or(Ending::Protocol);
-                let (outcome, how) = ending.judge(timed_out);
+        match (reply, ended) {
+            (Ok((reply, displays)), _) => {
+                judge.fill(&mut observation, reply, &displays);
                 Outcome {
-                    observation: Observation {
-                        outcome,
-                        ..observation
-                    },
+                    observation,
+                    displays,
+                    ended: None,
+                }
+            }
+            (Err(_), ended) => {
+                let (outcome, how) = judge.end(ended.unwrap_or(Ending::Protocol));
+                observation.outcome = outcome;
+                Outcome {
+                    observation,
+                    displays: Vec::new(),
                     ended: Some(how),
                 }
+            }
+        }
+    }
+
+    /// Whether nothing lies in the control line: between cells the agent has nothing to say. (A closed one shows as such later.)
+    fn is_silent(&self) -> bool {
+        let mut byte = [0];
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        self.frames.is_empty()
+            && !matches!(
+                rustix::net::recv(self.control.as_fd(), &mut byte, flags),
+                Ok((1.., _))
+            )
+    }
+
+    /// Sends a cell and waits for the frame that comes back, while it drains what is printed and stops what goes too far.
+    async fn answer(
+        &mut self,
+        code: &str,
+        nonce: &str,
+        limits: &SandboxLimits,
+        printed: &mut Printed,
+        stopped: &mut Option<Stopped>,
+    ) -> Result<Vec<u8>, FrameError> {
+        let longest = Reply::longest(limits.output_bytes);
+        let mut request = encode(&Request { code });
+        request.extend_from_slice(nonce.as_bytes());
+        let (mut reader, mut writer) = self.control.split();
+        let sending = async {
+            // A failed send shows as the end of the process.
+            let _ = writer.write_all(&request).await;
+            std::future::pending::<()>().await;
+        };
+        tokio::pin!(sending);
+        let mut deadline = tokio::time::Instant::now() + limits.cell;
+        let mut graces = GRACES.iter();
+        let mut next = b"i".as_slice();
+        loop {
+            tokio::select! {
+                () = &mut sending => {}
+                frame = self.frames.next(&mut reader, longest) => return frame,
+                () = self.stdout.drain(&mut printed.out), if self.stdout.open => {}
+                () = self.stderr.drain(&mut printed.err), if self.stderr.open => {}
+                () = sleep_until(deadline) => {
+                    stopped.get_or_insert(Stopped::Time);
+                    order(&self.status, next);
+                    let Some((grace, after)) = graces.next() else {
+                        return Err(FrameError::Closed);
+                    };
+                    (deadline, next) = (deadline + *grace, after);
+                }
+            }
+            if stopped.is_none() && printed.too_much(limits.printed_bytes) {
+                *stopped = Some(Stopped::Output);
+                deadline = tokio::time::Instant::now();
             }
         }
     }
@@ -253,7 +305,7 @@ impl Child {
         let farewell = async {
             let mut head = [0; 4];
             read_exactly(&status, &mut head).await?;
-            let mut body = vec![0; (u32::from_be_bytes(head) as usize).min(1 << 16)];
+            let mut body = vec![0; (u32::from_be_bytes(head) as usize).min(MAX_NEWS)];
             read_exactly(&status, &mut body).await?;
             Ok::<_, io::Error>(
                 serde_json::from_slice::<Farewell>(&body)
@@ -285,72 +337,176 @@ impl Drop for Child {
     }
 }
 
+/// What a cell printed.
+struct Printed {
+    out: OutputBuffer,
+    err: OutputBuffer,
+}
+
+impl Printed {
+    fn new(limits: &SandboxLimits) -> Self {
+        Self {
+            out: OutputBuffer::new(limits.output_bytes),
+            err: OutputBuffer::new(limits.output_bytes),
+        }
+    }
+
+    const fn too_much(&self, printed_bytes: u64) -> bool {
+        self.out.total().saturating_add(self.err.total()) > printed_bytes
+    }
+}
+
+/// Why we stopped a cell.
+#[derive(Clone, Copy)]
+enum Stopped {
+    Time,
+    Output,
+}
+
 /// How a process ended.
 enum Ending {
     Told(End),
     Protocol,
 }
 
-impl Ending {
-    /// The outcome of the cell, and how the process ended in words.
-    fn judge(self, timed_out: bool) -> (CellOutcome, String) {
-        match self {
-            Self::Protocol => (
-                CellOutcome::Died {
-                    how: "protocol error".into(),
-                },
-                "protocol error".into(),
-            ),
-            Self::Told(End { memory: true, .. }) => (
-                CellOutcome::OutOfMemory { state_kept: false },
-                "out of memory".into(),
-            ),
-            Self::Told(_) if timed_out => (
-                CellOutcome::Timeout { state_kept: false },
-                "the time limit".into(),
-            ),
-            Self::Told(end) => (CellOutcome::Died { how: end.how() }, end.how()),
-        }
-    }
+/// What is known of a cell without asking it.
+struct Judge {
+    stopped: Option<Stopped>,
+    before: Seen,
+    now: Seen,
+    output_bytes: u64,
+    memory_most: u64,
 }
 
-/// The observation with what the agent said of the cell, bounded and made harmless.
-fn filled(
-    mut observation: Observation,
-    reply: Reply,
-    timed_out: bool,
-    output_bytes: u64,
-) -> Observation {
-    if timed_out {
-        observation.outcome = CellOutcome::Timeout { state_kept: true };
-        return observation;
-    }
-    let mut cut_any = false;
-    let mut bound = |text: &str, max: u64| {
-        let (text, cut) = bounded(text, max);
-        cut_any |= cut;
-        text
-    };
-    match reply.status {
-        Status::Ok => observation.value = reply.value.map(|value| bound(&value, output_bytes)),
-        Status::Error => {
-            observation.outcome = CellOutcome::Error {
-                name: bound(&reply.name, 200),
-                message: bound(&reply.message, output_bytes),
-                traceback: bound(&reply.traceback, output_bytes),
-            };
+impl Judge {
+    /// The outcome of a cell that we stopped.
+    const fn stop(&self, state_kept: bool) -> Option<CellOutcome> {
+        match self.stopped {
+            None => None,
+            Some(Stopped::Time) => Some(CellOutcome::Timeout { state_kept }),
+            Some(Stopped::Output) => Some(CellOutcome::Limit {
+                limit: CellLimit::Output,
+                state_kept,
+            }),
         }
-        Status::Memory => {
-            observation.outcome = CellOutcome::OutOfMemory { state_kept: true };
-            let said = bound(&reply.message, 2000);
-            observation
-                .stderr
-                .push_str(format!("MemoryError: {said}").trim_end_matches([':', ' ']));
+    }
+
+    /// Whether the kernel ended a process of the sandbox for want of memory meanwhile.
+    fn out_of_memory(&self) -> bool {
+        self.now.oom_kills > self.before.oom_kills && self.now.oom_kills > Some(0)
+    }
+
+    /// The outcome of a cell after which the process is gone, and how that ended in words.
+    fn end(&self, ending: Ending) -> (CellOutcome, String) {
+        let end = match ending {
+            Ending::Protocol => {
+                let how = "protocol error".to_owned();
+                return (CellOutcome::Died { how: how.clone() }, how);
+            }
+            Ending::Told(end) => end,
+        };
+        if end.memory || self.out_of_memory() {
+            let outcome = CellOutcome::OutOfMemory { state_kept: false };
+            return (outcome, "out of memory".into());
+        }
+        match (self.stop(false), self.stopped) {
+            (Some(outcome), Some(Stopped::Output)) => (outcome, "too much output".into()),
+            (Some(outcome), _) => (outcome, "the time limit".into()),
+            (None, _) => (CellOutcome::Died { how: end.how() }, end.how()),
+        }
+    }
+
+    /// Puts into the observation what the agent said of the cell, bounded and made harmless, where we know no better.
+    fn fill(&self, observation: &mut Observation, reply: Reply, displays: &[Vec<u8>]) {
+        let limit = self.limit(&reply);
+        let mut cut_any = false;
+        let mut bound = |text: &str, max: u64| {
+            let (text, cut) = bounded(text, max);
+            cut_any |= cut;
+            text
+        };
+        let name = bound(&reply.name, MAX_NAME);
+        let message = bound(&reply.message, self.output_bytes);
+        let traceback = bound(&reply.traceback, self.output_bytes);
+        observation.value = reply.value.map(|value| bound(&value, self.output_bytes));
+        observation.truncated |= cut_any;
+        observation.memory_peak_bytes = observation
+            .memory_peak_bytes
+            .or_else(|| reply.memory_peak.map(|peak| peak.min(self.memory_most)));
+        observation.displays = reply
+            .displays
+            .into_iter()
+            .zip(displays)
+            .map(|(shown, content)| Display {
+                media_type: shown.media_type,
+                blake3: Fingerprint::of_bytes(content),
+                bytes: content.len() as u64,
+            })
+            .collect();
+        // A cell that came to its end after the interrupt was still stopped.
+        let stop = self.stop(true);
+        let told = stop.is_none() && limit.is_some() && reply.status != Status::Ok;
+        observation.outcome = match (stop.or(limit), reply.status) {
+            (Some(outcome), _) => outcome,
+            (None, Status::Ok) => CellOutcome::Ok,
+            (None, _) => CellOutcome::Error {
+                name,
+                message,
+                traceback: traceback.clone(),
+            },
+        };
+        if told {
+            observation.stderr.push_str(traceback.trim_end());
             observation.stderr.push('\n');
         }
     }
-    observation.truncated |= cut_any;
-    observation
+
+    /// The limit that the cell ran into by itself, if it did.
+    fn limit(&self, reply: &Reply) -> Option<CellOutcome> {
+        const AGAIN: i32 = 11;
+        const FULL: [i32; 3] = [27, 28, 122]; // too large a file, no space, no quota
+        let limit = |limit| {
+            Some(CellOutcome::Limit {
+                limit,
+                state_kept: true,
+            })
+        };
+        if reply.status == Status::Memory || self.out_of_memory() {
+            return Some(CellOutcome::OutOfMemory { state_kept: true });
+        }
+        if reply.status == Status::Ok {
+            return None; // it coped
+        }
+        let errno = reply.errno.unwrap_or_default();
+        if FULL.contains(&errno) && self.now.disk_full.unwrap_or(true) {
+            return limit(CellLimit::Disk);
+        }
+        let refused = match self.now.refused_forks {
+            Some(refused) => refused > self.before.refused_forks.unwrap_or_default(),
+            None => errno == AGAIN,
+        };
+        if refused {
+            return limit(CellLimit::Processes);
+        }
+        None
+    }
+}
+
+/// The answer to code that is too long to be sent.
+fn too_long(bytes: usize) -> Outcome {
+    let message = format!("a cell has at most {MAX_CODE} bytes, this one {bytes}");
+    Outcome {
+        observation: Observation {
+            outcome: CellOutcome::Error {
+                name: "ValueError".into(),
+                traceback: format!("ValueError: {message}"),
+                message,
+            },
+            ..Observation::default()
+        },
+        displays: Vec::new(),
+        ended: None,
+    }
 }
 
 impl Pipe {
@@ -419,7 +575,7 @@ async fn greeting(status: &UnixStream) -> io::Result<(Hello, Option<OwnedFd>)> {
         return Err(io::Error::other("the process ended before it was set up"));
     }
     read_exactly(status, &mut head[count..]).await?;
-    let mut body = vec![0; (u32::from_be_bytes(head) as usize).min(1 << 16)];
+    let mut body = vec![0; (u32::from_be_bytes(head) as usize).min(MAX_NEWS)];
     read_exactly(status, &mut body).await?;
     let hello: Hello = serde_json::from_slice(&body)?;
     if hello.version != frame::VERSION {

@@ -24,11 +24,13 @@ mod frame;
 mod local;
 mod output;
 pub mod probe;
+mod witness;
 
 pub use backend::{open_backend, slots_of};
 pub use child::Interrupter;
 pub use error::SandboxError;
 pub use local::LocalSandboxes;
+pub use witness::{Seen, Witness};
 
 /// A file of the host that a sandbox sees, read-only.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +69,8 @@ pub struct SandboxLimits {
     pub processes: u32,
     /// Bytes of each stream, and of the value, that an observation shows.
     pub output_bytes: u64,
+    /// Bytes that a cell may print before it is stopped.
+    pub printed_bytes: u64,
     /// Bytes that the workspace may hold.
     pub workspace_bytes: u64,
     /// Files and folders that the workspace may hold.
@@ -81,6 +85,7 @@ impl Default for SandboxLimits {
             cpu_percent: 100,
             processes: 256,
             output_bytes: 16 << 10,
+            printed_bytes: 256 << 20,
             workspace_bytes: 1 << 30,
             workspace_files: 100_000,
         }

@@ -24,6 +24,11 @@ impl OutputBuffer {
         }
     }
 
+    /// How much was read.
+    pub const fn total(&self) -> u64 {
+        self.total
+    }
+
     /// Takes in what was read.
     pub fn push(&mut self, mut bytes: &[u8]) {
         self.total += bytes.len() as u64;

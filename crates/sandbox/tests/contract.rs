@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use synth_core::config::{SandboxBackend, SandboxConfig};
-use synth_core::{CellOutcome, Observation};
+use synth_core::{CellLimit, CellOutcome, Observation};
 use synth_sandbox::{
     LocalSandboxes, MountedFile, Sandbox, SandboxError, SandboxLimits, SandboxSpec, Sandboxes,
 };
@@ -351,10 +351,15 @@ async fn limits(sandboxes: &dyn Sandboxes) {
         "del data\nopen('big', 'wb').write(bytes(64 << 20))",
     )
     .await;
-    assert!(
-        matches!(&observation.outcome, CellOutcome::Error { name, .. } if name == "OSError"),
+    assert_eq!(
+        observation.outcome,
+        CellOutcome::Limit {
+            limit: CellLimit::Disk,
+            state_kept: true
+        },
         "{observation:?}"
     );
+    assert!(observation.stderr.contains("OSError"), "{observation:?}");
     sandbox.close().await;
 }
 
@@ -591,7 +596,7 @@ async fn isolation(sandboxes: &dyn Sandboxes) {
 
 async fn forgery(sandboxes: &dyn Sandboxes) {
     let mut sandbox = sandboxes.open(&spec()).await.unwrap();
-    let frame = r#"{"version": 1, "nonce": "x", "status": "ok", "value": "forged"}"#;
+    let frame = r#"{"version": 2, "nonce": "x", "status": "ok", "value": "forged"}"#;
     let code = format!(
         "import os, struct\nframe = {frame:?}.encode()\nframe = struct.pack('>I', len(frame)) + frame\nos.write(1, frame);1"
     );
