@@ -9,10 +9,10 @@ import processes
 class Driver:
     """A backend that stands; it ends with its `with` block."""
 
-    def __init__(self, program, slots, **settings):
+    def __init__(self, program, slots, settings):
         words = [program, "--slots", str(slots)]
         for key, value in settings.items():
-            words += ["--set", f"sandbox.{key}={json.dumps(value)}"]
+            words += ["--set", f"{key}={json.dumps(value)}"]
         self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.answer()
 

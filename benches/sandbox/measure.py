@@ -75,7 +75,8 @@ class Bench:
         self.ready = None
 
     def driver(self, slots, **settings):
-        return Driver(self.asked.driver, slots, **settings)
+        settings = {f"sandbox.{key}": value for key, value in settings.items()}
+        return Driver(self.asked.driver, slots, settings)
 
     def latencies(self):
         """What is waited for: in rounds, so that both sides meet the same moods of the machine."""

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use synth_core::CellOutcome;
 use synth_core::config::{Layer, SandboxConfig, load};
-use synth_sandbox::{LocalSandboxes, MountedFile, Sandbox, SandboxSpec, Sandboxes};
+use synth_sandbox::{MountedFile, Sandbox, SandboxSpec, Sandboxes, open_backend};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
@@ -53,8 +53,7 @@ async fn main() -> Measured<()> {
     let (slots, config) = arguments()?;
     let scratch = tempfile::tempdir()?;
     let say = |what: &str| tracing::info!(what);
-    let sandboxes: Arc<dyn Sandboxes> =
-        Arc::new(LocalSandboxes::start(&config, slots, scratch.path(), &say).await?);
+    let sandboxes = open_backend(&config, slots, scratch.path(), &say).await?;
     tell(&json!({}))?;
     let mut held = Vec::new();
     // This thread is none of the runtime's, so it may wait.
