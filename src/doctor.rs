@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use synth_core::config::{Config, Provider};
+use synth_core::config::{Config, Isolation, Provider};
 use synth_sandbox::probe;
 
 use crate::cli::ConfigArguments;
@@ -30,7 +30,7 @@ pub async fn doctor(arguments: &ConfigArguments) -> Result<ExitCode, Failure> {
         .into_iter()
         .map(|finding| Finding {
             needed: finding.name == "python"
-                || (finding.name == "namespaces" && !config.sandbox.allow_weak_isolation),
+                || (finding.name == "namespaces" && config.sandbox.isolation > Isolation::Weak),
             name: finding.name.to_owned(),
             ok: finding.ok,
             detail: finding.detail,

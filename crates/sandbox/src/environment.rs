@@ -415,7 +415,6 @@ mod tests {
             backend: SandboxBackend::Local,
             python: PathBuf::new(),
             cache: cache.path().into(),
-            allow_weak_isolation: false,
             ..SandboxConfig::default()
         };
         remember(cache.path(), &config, "python-3.11.7-0").unwrap();

@@ -22,12 +22,9 @@ pub enum SandboxError {
         output: String,
     },
     /// The kernel refuses to isolate.
-    #[error(
-        "isolate the agent's code: {missing}; {remedy}, or set `sandbox.allow_weak_isolation = true` to run it with no more than \
-         resource limits"
-    )]
+    #[error("isolate the agent's code: {missing}; {remedy}")]
     Isolation {
-        /// The layer that was refused.
+        /// The layers that are missing.
         missing: String,
         /// What to do.
         remedy: String,

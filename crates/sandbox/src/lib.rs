@@ -21,6 +21,7 @@ pub mod environment;
 mod error;
 mod files;
 mod frame;
+pub mod isolation;
 mod local;
 mod output;
 pub mod probe;

@@ -29,7 +29,6 @@ async fn figures() {
         backend: SandboxBackend::Local,
         python,
         cache,
-        allow_weak_isolation: false,
         ..SandboxConfig::default()
     };
     let spec = SandboxSpec {

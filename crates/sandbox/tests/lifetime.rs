@@ -14,7 +14,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use synth_core::CellOutcome;
-use synth_core::config::{SandboxBackend, SandboxConfig};
+use synth_core::config::{Isolation, SandboxBackend, SandboxConfig};
 use synth_sandbox::{
     LocalSandboxes, MountedFile, SandboxError, SandboxLimits, SandboxSpec, Sandboxes, probe,
 };
@@ -22,7 +22,7 @@ use synth_sandbox::{
 const SCRATCH: &str = "SYNTH_LIFETIME_SCRATCH";
 const WEAK: &str = "SYNTH_LIFETIME_WEAK";
 
-fn config(allow_weak_isolation: bool) -> SandboxConfig {
+fn config(isolation: Isolation) -> SandboxConfig {
     let python = std::env::var_os("SYNTH_TEST_PYTHON")
         .map(PathBuf::from)
         .unwrap_or_default();
@@ -30,7 +30,7 @@ fn config(allow_weak_isolation: bool) -> SandboxConfig {
         backend: SandboxBackend::Local,
         python,
         cache: PathBuf::new(),
-        allow_weak_isolation,
+        isolation,
         ..SandboxConfig::default()
     }
 }
@@ -51,7 +51,7 @@ fn spec() -> SandboxSpec {
 }
 
 async fn start(scratch: &Path) -> Option<LocalSandboxes> {
-    match LocalSandboxes::start(&config(false), 2, scratch, &|_| {}).await {
+    match LocalSandboxes::start(&config(Isolation::Standard), 2, scratch, &|_| {}).await {
         Ok(sandboxes) => Some(sandboxes),
         Err(error @ SandboxError::Isolation { .. }) => {
             eprintln!("skipped: {error}");
@@ -276,7 +276,7 @@ fn an_owner_killed_outright_takes_everything_with_it_and_its_scratch_is_swept() 
 
 #[tokio::test]
 async fn the_doctor_names_every_layer() {
-    let findings = probe::findings(&config(false)).await;
+    let findings = probe::findings(&config(Isolation::Standard)).await;
     let names: Vec<&str> = findings.iter().map(|finding| finding.name).collect();
     assert_eq!(
         names,
@@ -339,22 +339,24 @@ async fn without_isolation_code_runs_under_resource_limits() {
         return;
     };
     let scratch = Path::new(&scratch_path);
-    let refused = LocalSandboxes::start(&config(false), 1, scratch, &|_| {}).await;
+    let refused = LocalSandboxes::start(&config(Isolation::Standard), 1, scratch, &|_| {}).await;
     let error = refused.err().unwrap();
     assert!(
         matches!(error, SandboxError::Isolation { .. })
-            && error.to_string().contains("allow_weak_isolation"),
+            && error
+                .to_string()
+                .contains("set `sandbox.isolation = \"weak\"`"),
         "{error}"
     );
 
-    let findings = probe::findings(&config(false)).await;
+    let findings = probe::findings(&config(Isolation::Standard)).await;
     assert!(
         findings
             .iter()
             .any(|finding| finding.name == "namespaces" && !finding.ok && finding.remedy.is_some())
     );
 
-    let sandboxes = LocalSandboxes::start(&config(true), 1, scratch, &|_| {})
+    let sandboxes = LocalSandboxes::start(&config(Isolation::Weak), 1, scratch, &|_| {})
         .await
         .unwrap();
     assert!(!sandboxes.isolated());

@@ -344,13 +344,39 @@ pub struct SandboxConfig {
     pub python: PathBuf,
     /// Where environments are kept; the user's cache folder when empty.
     pub cache: PathBuf,
-    /// Whether to run where the kernel gives no isolation.
-    pub allow_weak_isolation: bool,
+    /// How much isolation a machine must offer for code to run at all.
+    pub isolation: Isolation,
     /// Containers, for the backend of that name.
     pub docker: DockerConfig,
     /// Images besides the default one, by their names.
     #[serde(default)]
     pub images: BTreeMap<String, ImageConfig>,
+}
+
+/// How much isolation is demanded; each level demands what the one before it does.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Isolation {
+    /// Nothing: whatever there is.
+    Weak,
+    /// Namespaces, no network, a filter on system calls.
+    #[default]
+    Standard,
+    /// Landlock, and control groups for memory, processor time and processes.
+    Strict,
+}
+
+impl Isolation {
+    /// As it is written in the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Weak => "weak",
+            Self::Standard => "standard",
+            Self::Strict => "strict",
+        }
+    }
 }
 
 /// A sandbox backend.

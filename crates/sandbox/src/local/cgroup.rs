@@ -10,10 +10,10 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{Access, FlockOperation, access, flock};
@@ -21,6 +21,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::hierarchy::{self, Hierarchy, Version};
 use crate::SandboxLimits;
+use crate::isolation::{Lacking, Layer};
 
 pub use super::hierarchy::Controller;
 
@@ -40,34 +41,34 @@ const MAX_DEPTH: usize = 12;
 /// The groups of one backend. Without any hierarchy to be had it still makes groups: they bound nothing.
 pub struct Cgroups {
     /// What this machine does not give, and how to get it.
-    pub lacks: Vec<Lack>,
+    pub lacking: Vec<Lacking>,
     shared: Arc<Shared>,
 }
 
-/// A controller that cannot be had.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lack {
-    /// Which.
-    pub controller: Controller,
-    /// Why not.
-    pub why: String,
-    /// What to do.
-    pub remedy: String,
-}
-
-/// What happened in a group since it was made.
+/// What happened in a group since it was made; nothing where nobody counts it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Events {
     /// Processes that were killed because the group's memory was used up.
-    pub oom_kills: u64,
+    pub oom_kills: Option<u64>,
     /// Processes and threads that were refused because there were too many.
-    pub refused_forks: u64,
+    pub refused_forks: Option<u64>,
+    /// The most memory that its processes and files took together, in bytes.
+    pub memory_peak: Option<u64>,
 }
 
 /// A group of one sandbox; dropping it kills what is left in it and removes it.
 pub struct Group {
     name: String,
     shared: Arc<Shared>,
+    counters: OnceLock<Counters>,
+}
+
+/// The files that count, open: they are read after every cell.
+#[derive(Default)]
+struct Counters {
+    oom_kills: Option<File>,
+    refused_forks: Option<File>,
+    memory_peak: Option<File>,
 }
 
 struct Shared {
@@ -109,7 +110,7 @@ impl Cgroups {
                 Err(error) => refusals.push((hierarchy, error)),
             }
         }
-        let lacks = Controller::ALL
+        let lacking = Controller::ALL
             .into_iter()
             .filter(|wanted| {
                 !places
@@ -124,7 +125,7 @@ impl Cgroups {
             leftovers: Mutex::default(),
         };
         Self {
-            lacks,
+            lacking,
             shared: Arc::new(shared),
         }
     }
@@ -168,6 +169,7 @@ impl Cgroups {
         let group = Group {
             name: number.to_string(),
             shared: Arc::clone(&self.shared),
+            counters: OnceLock::new(),
         };
         for folder in group.folders() {
             fs::create_dir(&folder).map_err(|error| named(&folder, &error))?;
@@ -259,21 +261,38 @@ impl Group {
 
     /// What happened in the group so far.
     pub fn events(&self) -> Events {
-        let mut events = Events::default();
+        let counters = self.counters.get_or_init(|| self.counters());
+        let read = |file: &Option<File>| {
+            let mut bytes = [0; 1024];
+            let count = file.as_ref()?.read_at(&mut bytes, 0).ok()?;
+            String::from_utf8(bytes[..count].to_vec()).ok()
+        };
+        Events {
+            oom_kills: read(&counters.oom_kills).map(|text| counter(&text, "oom_kill")),
+            refused_forks: read(&counters.refused_forks).map(|text| counter(&text, "max")),
+            memory_peak: read(&counters.memory_peak).and_then(|text| text.trim().parse().ok()),
+        }
+    }
+
+    fn counters(&self) -> Counters {
+        let mut counters = Counters::default();
         for place in &self.shared.places {
             let folder = place.folder.join(&self.name);
-            let read = |file: &str| fs::read_to_string(folder.join(file)).unwrap_or_default();
+            let open = |file: &str| File::open(folder.join(file)).ok();
             if place.controllers.contains(&Controller::Memory) {
-                events.oom_kills = match place.version {
-                    Version::V1 => counter(&read("memory.oom_control"), "oom_kill"),
-                    Version::V2 => counter(&read("memory.events"), "oom_kill"),
+                (counters.oom_kills, counters.memory_peak) = match place.version {
+                    Version::V1 => (
+                        open("memory.oom_control"),
+                        open("memory.max_usage_in_bytes"),
+                    ),
+                    Version::V2 => (open("memory.events"), open("memory.peak")),
                 };
             }
             if place.controllers.contains(&Controller::Pids) {
-                events.refused_forks = counter(&read("pids.events"), "max");
+                counters.refused_forks = open("pids.events");
             }
         }
-        events
+        counters
     }
 
     /// Kills every process of the group, those too that are being forked; does not wait for their end.
@@ -411,10 +430,14 @@ fn lack(
     controller: Controller,
     hierarchies: &[Hierarchy],
     refusals: &[(&Hierarchy, io::Error)],
-) -> Lack {
+) -> Lacking {
     let name = controller.name();
-    let lack = |why: String, remedy: String| Lack {
-        controller,
+    let lack = |why: String, remedy: String| Lacking {
+        layer: match controller {
+            Controller::Memory => Layer::Memory,
+            Controller::Cpu => Layer::Cpu,
+            Controller::Pids => Layer::Processes,
+        },
         why,
         remedy,
     };
@@ -643,7 +666,7 @@ mod tests {
         if Controller::ALL.iter().all(|&wanted| cgroups.has(wanted)) {
             return Some(cgroups);
         }
-        eprintln!("skipped: {:?}", cgroups.lacks);
+        eprintln!("skipped: {:?}", cgroups.lacking);
         None
     }
 
@@ -689,7 +712,8 @@ mod tests {
         group.limit(&limits(), 4 << 20).unwrap();
         let mut bomb = spawn(&group, "exec tail /dev/zero");
         assert!(!bomb.wait().unwrap().success());
-        assert_eq!(group.events().oom_kills, 1);
+        assert_eq!(group.events().oom_kills, Some(1));
+        assert!(group.events().memory_peak > Some(16 << 20));
         // Limits can be raised and lowered later.
         let larger = SandboxLimits {
             memory_bytes: 1 << 30,
@@ -705,10 +729,12 @@ mod tests {
         let Some(cgroups) = claim() else { return };
         let group = cgroups.create().unwrap();
         group.limit(&limits(), 0).unwrap();
-        assert_eq!(group.events(), Events::default());
+        assert_eq!(group.events().refused_forks, Some(0));
         let script = "for n in 1 2 3 4 5 6 7 8 9; do sleep 60 & done; wait";
         let mut many = spawn(&group, script);
-        wait_until("a fork is refused", || group.events().refused_forks > 0);
+        wait_until("a fork is refused", || {
+            group.events().refused_forks > Some(0)
+        });
         group.kill();
         many.wait().unwrap();
         wait_until("the group is empty", || is_empty(&group));
@@ -725,7 +751,7 @@ mod tests {
         };
         group.limit(&roomy, 0).unwrap();
         let mut storm = spawn(&group, "storm() { storm | storm & }; storm; sleep 60");
-        wait_until("the storm blows", || group.events().refused_forks > 0);
+        wait_until("the storm blows", || group.events().refused_forks > Some(0));
         let folders: Vec<PathBuf> = group.folders().collect();
         drop(group);
         storm.wait().unwrap();

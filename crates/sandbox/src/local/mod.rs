@@ -19,6 +19,7 @@ use tokio::task::spawn_blocking;
 use crate::child::{Child, Ends, Interrupter};
 use crate::environment;
 use crate::files;
+use crate::isolation::{self, Layer};
 use crate::{
     Artifact, CellResult, MountedFile, Sandbox, SandboxError, SandboxLimits, SandboxSpec,
     Sandboxes, WorkspaceFile,
@@ -29,10 +30,6 @@ use crate::{
     expect(dead_code, reason = "sandboxes do not join groups yet")
 )]
 mod cgroup;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "sandboxes do not join groups yet")
-)]
 mod hierarchy;
 mod scratch;
 mod zygote;
@@ -82,9 +79,11 @@ impl LocalSandboxes {
             nonces: AtomicU64::new(0),
         };
         match shared.trial().await {
-            Err(SandboxError::Isolation { missing, .. }) if config.allow_weak_isolation => {
+            Err(SandboxError::Isolation { missing, .. }) => {
+                let lacking = Layer::blamed_in(&missing).refused(missing);
+                isolation::demand(config.isolation, std::slice::from_ref(&lacking))?;
                 tracing::warn!(
-                    missing,
+                    lacking.why,
                     "the kernel does not isolate; code runs with resource limits only"
                 );
                 shared.isolate = false;
