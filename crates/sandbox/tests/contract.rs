@@ -26,7 +26,6 @@ fn config() -> SandboxConfig {
         backend: SandboxBackend::Local,
         python,
         cache: PathBuf::new(),
-        allow_weak_isolation: false,
         ..SandboxConfig::default()
     }
 }
