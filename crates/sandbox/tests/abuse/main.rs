@@ -1,0 +1,98 @@
+//! Attempts at breaking out of a sandbox, and at breaking it: the same list on every backend, each judged from the host's side.
+//!
+//! `cargo test -p synth-sandbox --test abuse`; a word behind `--` chooses attempts by name, `local::` or `docker::` a backend. An
+//! attempt is an `async fn` over a [`scene::Scene`]; after each one, the scene finds out whether all else is as it was.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test that cannot go on panics, one that is skipped says why"
+)]
+
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
+use std::sync::{Arc, OnceLock};
+
+use libtest_mimic::{Arguments, Trial};
+
+mod arena;
+mod artifacts;
+mod backends;
+mod disk;
+mod filesystem;
+mod interpreter;
+mod kernel;
+mod memory;
+mod neighbours;
+mod network;
+mod output;
+mod processes;
+mod protocol;
+mod scene;
+mod time;
+
+use arena::{Arena, SECRET_VARIABLE};
+use scene::{Attempt, Scene};
+
+/// At once; they mostly wait for a limit of theirs.
+const AT_ONCE: usize = 4;
+
+const KINDS: [&[Attempt]; 12] = [
+    processes::ATTEMPTS,
+    memory::ATTEMPTS,
+    disk::ATTEMPTS,
+    output::ATTEMPTS,
+    time::ATTEMPTS,
+    filesystem::ATTEMPTS,
+    network::ATTEMPTS,
+    kernel::ATTEMPTS,
+    protocol::ATTEMPTS,
+    interpreter::ATTEMPTS,
+    artifacts::ATTEMPTS,
+    neighbours::ATTEMPTS,
+];
+
+fn main() -> ExitCode {
+    // The orchestrator's environment holds a secret: a process gets one at its start only.
+    if std::env::var_os(SECRET_VARIABLE).is_none() {
+        let failed = Command::new(std::env::current_exe().unwrap())
+            .args(std::env::args_os().skip(1))
+            .env(SECRET_VARIABLE, arena::random_text())
+            .exec();
+        panic!("{failed}");
+    }
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(AT_ONCE);
+    let runtime = Arc::new(
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap(),
+    );
+    let mut trials = Vec::new();
+    let mut arenas = Vec::new();
+    for backend in backends::ALL {
+        // Started by the first of its attempts: a list of names, or a choice of others, starts none.
+        let arena = Arc::new(OnceLock::<Option<Arena>>::new());
+        for attempt in KINDS.iter().copied().flatten() {
+            let (arena, runtime) = (Arc::clone(&arena), Arc::clone(&runtime));
+            let name = format!("{}::{}", backend.name, attempt.name);
+            trials.push(Trial::test(name, move || {
+                let started = arena.get_or_init(|| runtime.block_on(Arena::start(backend)));
+                if let Some(arena) = started {
+                    runtime.block_on(Scene::play(arena, attempt));
+                }
+                Ok(())
+            }));
+        }
+        arenas.push(arena);
+    }
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    for arena in arenas {
+        if let Some(Some(arena)) = arena.get() {
+            runtime.block_on(arena.close());
+        }
+    }
+    conclusion.exit_code()
+}

@@ -1,0 +1,5 @@
+//! .
+
+use crate::scene::attempts;
+
+attempts![];
