@@ -12,11 +12,13 @@ import subprocess
 import sys
 import time
 
+import container
 import kernel
 import processes
 import script
 import table
 from driver import Driver
+from service import Service
 from table import Row, Samples
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -27,6 +29,7 @@ QUIET = 0.5
 def main():
     words = argparse.ArgumentParser(description="Measures sandboxes against their baselines.")
     words.add_argument("--driver", required=True, help="the program of crates/sandbox/benches/sandboxes.rs")
+    words.add_argument("--synth", required=True, help="the program `synth`")
     words.add_argument("--floor", required=True, help="the program of floor.c")
     words.add_argument("--output", type=pathlib.Path, required=True, help="the folder for the results")
     words.add_argument("--quick", action="store_true", help="fewer readings: two minutes and not ten")
@@ -40,6 +43,7 @@ def main():
     bench.memory()
     bench.throughput()
     bench.trajectories()
+    bench.containers()
     write(asked, machine, bench)
 
 
@@ -81,10 +85,13 @@ class Bench:
     def latencies(self):
         """What is waited for: in rounds, so that both sides meet the same moods of the machine."""
         cold, ready, unparked, closing = (Samples("ms") for _ in range(4))
-        warm_cells, cells = Samples("ms"), Samples("ms")
+        warm_cells, cells, served = Samples("ms"), Samples("ms"), Samples("ms")
         floor, warmed = {}, {}
         warm = kernel.Kernel()
-        with self.driver(8) as parked, self.driver(8, parked=0) as empty:
+        service = Service(self.asked.synth, self.asked.output)
+        with self.driver(8) as parked, self.driver(8, parked=0) as empty, service:
+            parked.order("open", times=2, pause_ms=500)
+            empty.order("open", times=2, pause_ms=0)
             for number in range(self.rounds):
                 say(f"latencies: round {number + 1} of {self.rounds}")
                 cold.values.append(kernel.cold())
@@ -94,6 +101,7 @@ class Bench:
                 unparked.values += empty.order("open", times=8, pause_ms=50)["first_ms"]
                 warm_cells.values += kernel.cells(warm, 40)
                 cells.values += parked.order("cells", times=200)["cell_ms"]
+                served.values += service.cells(200)
                 merge(floor, output([self.asked.floor, "20"]))
                 merge(warmed, output([sys.executable, str(HERE / "warmed.py"), "10"]))
         warm.close()
@@ -104,6 +112,7 @@ class Bench:
             Row("the same, none parked", unparked, "cold ipykernel", cold, "25 ms", unparked.median <= 25, headline=True),
             Row("close", closing),
             Row("trivial cell, round trip", cells, "warm ipykernel", warm_cells, "0.5 ms", cells.median <= 0.5, headline=True),
+            Row("the same through `synth serve`, with a client in Python", served, "warm ipykernel", warm_cells),
         ]
         self.floors(floor, warmed, ready, unparked)
 
@@ -207,6 +216,33 @@ class Bench:
             f"Processor time: of the orchestrator and all processes below it, living and ended. The whole machine, its kernel threads and "
             f"whatever else ran among it, spent {whole.median:.3f} s for each trajectory."
         )
+
+
+    def containers(self):
+        """The docker backend, where there is an Engine with the image."""
+        why = container.missing()
+        if why:
+            say(f"docker: skipped: {why}")
+            self.remarks.append(f"The docker backend was not measured: {why}.")
+            return
+        runs, cold, warm, cells = (Samples("ms") for _ in range(4))
+        ready = Samples("ms", self.ready.values)
+        with self.driver(4, backend="docker") as waiting, self.driver(4, backend="docker", **{"docker.warm": 0}) as empty:
+            # The pool learns from the first one what to keep ready.
+            waiting.order("open", times=1, pause_ms=0)
+            for number in range(self.rounds):
+                say(f"docker: round {number + 1} of {self.rounds}")
+                runs.values.append(container.cold())
+                cold.values += empty.order("open", times=1, pause_ms=500)["first_ms"]
+                warm.values += waiting.order("open", times=2, pause_ms=4000)["first_ms"]
+                cells.values += waiting.order("cells", times=50)["cell_ms"]
+        self.rows += [
+            Row("docker: hand-out of a warm container to the first `1+1`", warm, "local, handed out ready", ready, "3x local",
+                warm.median <= 3 * ready.median, headline=True),
+            Row("docker: cold start to the first `1+1`", cold, "`docker run` of the same image", runs, "1.2x `docker run`",
+                cold.median <= 1.2 * runs.median, headline=True),
+            Row("docker: trivial cell, round trip", cells),
+        ]
 
 
 def output(words):

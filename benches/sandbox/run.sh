@@ -20,8 +20,10 @@ fi
 
 "${CC:-cc}" -O2 -o "$work/floor" benches/sandbox/floor.c
 
+cargo build --release --locked >&2
 cargo build --release --locked -p synth-sandbox --bench sandboxes >&2
 driver=$(cargo build --release --locked --quiet -p synth-sandbox --bench sandboxes --message-format json |
   sed -n 's/.*"name":"sandboxes".*"executable":"\([^"]*\)".*/\1/p')
 
-exec "$work/python/bin/python" -B benches/sandbox/measure.py --driver "$driver" --floor "$work/floor" --output "$work" "$@"
+exec "$work/python/bin/python" -B benches/sandbox/measure.py \
+  --driver "$driver" --synth "$PWD/target/release/synth" --floor "$work/floor" --output "$work" "$@"
