@@ -1,8 +1,9 @@
 //! What can be typed.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::exit_code::ExitCode;
 
@@ -29,6 +30,8 @@ pub enum Verb {
     Status(StatusArguments),
     /// Show a record with its lineage: a source, task, query, trajectory or judgement, by its id
     Show(ShowArguments),
+    /// Offer sandboxes over HTTP to other programs, by an API of our own, DSGym's or SandboxFusion's
+    Serve(ServeArguments),
     /// Check what this machine has: Python, isolation, models, disk; with a remedy for what is missing
     Doctor(ConfigArguments),
     /// Write a commented configuration file
@@ -198,6 +201,84 @@ pub struct InitArguments {
     pub file: PathBuf,
 }
 
+/// `synth serve`
+#[derive(Args)]
+pub struct ServeArguments {
+    #[command(flatten)]
+    pub config: ConfigArguments,
+
+    /// Address and port; loopback needs no token, any other address does: one in `SYNTH_SERVE_TOKEN`, or a file of them
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8700")]
+    pub listen: SocketAddr,
+
+    /// Which API is offered
+    #[arg(long, value_enum, default_value_t = ServeApi::Native)]
+    pub api: ServeApi,
+
+    /// Sandboxes open at once; `jobs.sandboxes` of the configuration where it is left out
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub slots: Option<usize>,
+
+    /// Folder whose files sandboxes may be shown read-only, under `data/`; with the other APIs they are shown all of them
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+
+    /// File with a token a line; each is a client of its own
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+
+    /// Close a sandbox that had no request for so long
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = positive())]
+    pub idle: u64,
+
+    /// Close a sandbox that is open for so long
+    #[arg(long, value_name = "SECONDS", default_value_t = 21_600, value_parser = positive())]
+    pub lifetime: u64,
+
+    /// Refuse a request for a sandbox when no slot came free in this time
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = positive())]
+    pub wait: u64,
+
+    /// When stopping, let requests in flight end for so long
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = positive())]
+    pub drain: u64,
+
+    /// Time that one cell or script may take at most
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = positive())]
+    pub cell: u64,
+
+    /// Memory that one sandbox may take at most
+    #[arg(long, value_name = "MIB", default_value_t = 2048, value_parser = positive())]
+    pub memory: u64,
+
+    /// Sandboxes that one client may have open; all slots where it is left out
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub client_sandboxes: Option<usize>,
+
+    /// Requests that one client may have in flight
+    #[arg(long, value_name = "N", default_value = "256", value_parser = at_least_one)]
+    pub client_requests: usize,
+
+    /// Size of one request at most
+    #[arg(long, value_name = "MIB", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=16_384))]
+    pub body: u64,
+
+    /// Uploaded files that one client may have
+    #[arg(long, value_name = "MIB", default_value_t = 2048, value_parser = positive())]
+    pub uploads: u64,
+}
+
+/// The APIs of `synth serve`.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum ServeApi {
+    /// Ours: sandboxes, files and scoring under `/v1`, described by `/openapi.json`
+    Native,
+    /// DSGym's executor manager
+    Dsgym,
+    /// SandboxFusion's `POST /run_code`
+    SandboxFusion,
+}
+
 /// A word as a shell reads it back.
 fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./-".contains(c);
@@ -205,6 +286,11 @@ fn quoted(word: &str) -> String {
         return word.to_owned();
     }
     format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// Seconds, up to a year; or as many MiB.
+fn positive() -> clap::builder::RangedU64ValueParser {
+    clap::value_parser!(u64).range(1..=31_536_000)
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {

@@ -10,6 +10,7 @@ mod output;
 mod plan;
 mod progress;
 mod run;
+mod serve;
 mod show;
 mod status;
 mod table;
@@ -77,6 +78,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Verb::Plan(arguments) => plan::plan(arguments).await,
         Verb::Status(arguments) => status::status(&arguments),
         Verb::Show(arguments) => show::show(&arguments).await,
+        Verb::Serve(arguments) => serve::serve(arguments).await,
         Verb::Doctor(arguments) => doctor::doctor(&arguments).await,
         Verb::Init(arguments) => init::init(&arguments),
         Verb::Score => unreachable!("it is answered before the runtime starts"),

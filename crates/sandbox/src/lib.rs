@@ -30,7 +30,7 @@ mod witness;
 pub use backend::{open_backend, slots_of};
 pub use child::Interrupter;
 pub use error::SandboxError;
-pub use local::LocalSandboxes;
+pub use local::{LocalSandboxes, Scratch};
 pub use witness::{Seen, Witness};
 
 /// A file of the host that a sandbox sees, read-only.

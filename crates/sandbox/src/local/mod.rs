@@ -34,7 +34,7 @@ mod hierarchy;
 mod scratch;
 mod zygote;
 
-use scratch::Scratch;
+pub use scratch::Scratch;
 use zygote::Zygote;
 
 /// Sandboxes as local processes.
