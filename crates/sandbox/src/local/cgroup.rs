@@ -89,6 +89,9 @@ struct Place {
 impl Cgroups {
     /// Makes groups of our own wherever we may, after sweeping what dead owners left.
     pub fn claim() -> Self {
+        // One at a time: it may move this process, and the next has to see it where it is then.
+        static CLAIMING: Mutex<()> = Mutex::new(());
+        let _alone = CLAIMING.lock().unwrap_or_else(PoisonError::into_inner);
         let mut hierarchies = hierarchy::find().unwrap_or_default();
         // Where forks can be forbidden comes first: a sweep that kills is then quicker than what it kills.
         hierarchies.sort_by_key(|hierarchy| !hierarchy.controllers.contains(&Controller::Pids));
