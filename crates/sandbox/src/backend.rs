@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use synth_core::config::{SandboxBackend, SandboxConfig};
 
-use crate::{LocalSandboxes, SandboxError, Sandboxes};
+use crate::{DockerSandboxes, LocalSandboxes, SandboxError, Sandboxes};
 
 /// Starts the backend, with `slots` sandboxes open at once; 0 means the processors and one. `scratch` is a folder for what nobody
 /// needs afterwards, `progress` is told what takes long.
@@ -20,6 +20,7 @@ pub async fn open_backend(
         SandboxBackend::Local => {
             Arc::new(LocalSandboxes::start(config, slots, scratch, progress).await?)
         }
+        SandboxBackend::Docker => Arc::new(DockerSandboxes::start(config, slots, progress).await?),
     })
 }
 

@@ -17,7 +17,8 @@ use tokio::time::{sleep, timeout};
 
 use crate::SandboxError;
 
-const REQUIREMENTS: &str = include_str!("../agent/requirements.lock");
+/// The packages that every environment holds, by hash.
+pub(crate) const REQUIREMENTS: &str = include_str!("../agent/requirements.lock");
 const CANDIDATES: [&str; 5] = [
     "python3.13",
     "python3.12",
@@ -230,7 +231,10 @@ fn complete(folder: &Path) -> Option<Environment> {
 }
 
 /// Waits for the exclusive lock on `path`, which the kernel frees however its holder ends.
-async fn lock(path: &Path, progress: &(dyn Fn(&str) + Send + Sync)) -> Result<File, SandboxError> {
+pub(crate) async fn lock(
+    path: &Path,
+    progress: &(dyn Fn(&str) + Send + Sync),
+) -> Result<File, SandboxError> {
     let what = || format!("lock `{}`", path.display());
     let file = File::options()
         .create(true)
@@ -323,7 +327,7 @@ async fn make(
 }
 
 /// Runs a step; its failure carries the end of what it printed.
-async fn run(mut command: Command, what: &str) -> Result<(), SandboxError> {
+pub(crate) async fn run(mut command: Command, what: &str) -> Result<(), SandboxError> {
     let output = command
         .stdin(Stdio::null())
         .kill_on_drop(true)

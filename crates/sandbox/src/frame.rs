@@ -185,7 +185,7 @@ pub struct Farewell {
 }
 
 /// How a sandbox ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct End {
     #[serde(default)]
     pub exit: Option<i32>,

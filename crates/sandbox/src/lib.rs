@@ -17,18 +17,21 @@ use synth_core::Observation;
 
 mod backend;
 mod child;
+pub mod docker;
 pub mod environment;
 mod error;
 mod files;
 mod frame;
 pub mod isolation;
 mod local;
+mod nonce;
 mod output;
 pub mod probe;
 mod witness;
 
 pub use backend::{open_backend, slots_of};
 pub use child::Interrupter;
+pub use docker::DockerSandboxes;
 pub use error::SandboxError;
 pub use local::{LocalSandboxes, Scratch};
 pub use witness::{Seen, Witness};

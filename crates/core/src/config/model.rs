@@ -386,6 +386,8 @@ pub enum SandboxBackend {
     /// Local Python processes.
     #[default]
     Local,
+    /// Docker containers.
+    Docker,
 }
 
 /// Sandboxes as containers.
