@@ -14,7 +14,7 @@ use std::time::Duration;
 use synth_sandbox::{MountedFile, Sandbox, SandboxLimits, SandboxSpec, Sandboxes};
 use tempfile::TempDir;
 
-use crate::backends::Backend;
+use crate::backends::{Backend, Started};
 
 /// The variable of the orchestrator that holds a secret.
 pub const SECRET_VARIABLE: &str = "SYNTH_ABUSE_SECRET";
@@ -97,15 +97,16 @@ pub fn random_text() -> String {
 
 impl Arena {
     /// Starts the backend and lays out the canaries; nothing where the backend cannot run, and the reason is told.
-    pub async fn start(backend: &Backend) -> Option<Self> {
+    pub async fn start(backend: &Backend) -> Result<Option<Self>, String> {
         let scratch = tempfile::tempdir().unwrap();
         // One more than there are attempts at once, for the neighbour, and as many for those who take two.
         let sandboxes = match (backend.start)(2 * crate::AT_ONCE + 1, scratch.path()).await {
-            Ok(sandboxes) => sandboxes,
-            Err(why) => {
+            Ok(Started::Runs(sandboxes)) => sandboxes,
+            Ok(Started::Lacks(why)) => {
                 eprintln!("skipped: the `{}` backend: {why}", backend.name);
-                return None;
+                return Ok(None);
             }
+            Err(error) => return Err(error.to_string()),
         };
         let secret = std::env::var(SECRET_VARIABLE).unwrap();
         let host = tempfile::tempdir().unwrap();
@@ -180,7 +181,7 @@ impl Arena {
             _scratch: scratch,
         };
         arena.neighbour_is_untouched().await;
-        Some(arena)
+        Ok(Some(arena))
     }
 
     /// A spec with limits that are soon reached.
@@ -283,14 +284,14 @@ impl Arena {
                 sandbox
             }
         };
-        let asked = "secret + open('secret').read(), open('data/shared.csv').read()";
+        let asked = "print(secret, open('secret').read(), open('data/shared.csv').read(), end='')";
         let told = sandbox.execute(asked).await.unwrap().observation;
+        let expected = format!("{secret} {secret} {}", DATA.1);
         assert_eq!(
-            told.value,
-            Some(format!("('{secret}{secret}', {:?})", DATA.1).replace('"', "'")),
+            (told.stdout.as_str(), told.stderr.as_str()),
+            (expected.as_str(), ""),
             "{told:?}"
         );
-        assert_eq!((told.stdout.as_str(), told.stderr.as_str()), ("", ""));
         neighbour.sandbox = Some(sandbox);
     }
 

@@ -11,8 +11,16 @@ use synth_sandbox::{LocalSandboxes, SandboxError, Sandboxes};
 pub struct Backend {
     /// In the names of its tests.
     pub name: &'static str,
-    /// Starts it with so many slots and a folder of its own, or says why it cannot run here.
-    pub start: fn(usize, &Path) -> BoxFuture<'_, Result<Box<dyn Sandboxes>, String>>,
+    /// Starts it with so many slots and a folder of its own.
+    pub start: fn(usize, &Path) -> BoxFuture<'_, Result<Started, SandboxError>>,
+}
+
+/// Whether a backend can run here.
+pub enum Started {
+    /// It runs.
+    Runs(Box<dyn Sandboxes>),
+    /// This machine lacks what it needs.
+    Lacks(String),
 }
 
 pub static ALL: &[Backend] = &[Backend {
@@ -29,12 +37,12 @@ fn config() -> SandboxConfig {
     }
 }
 
-fn local(slots: usize, scratch: &Path) -> BoxFuture<'_, Result<Box<dyn Sandboxes>, String>> {
+fn local(slots: usize, scratch: &Path) -> BoxFuture<'_, Result<Started, SandboxError>> {
     async move {
         match LocalSandboxes::start(&config(), slots, scratch, &|_| {}).await {
-            Ok(sandboxes) => Ok(Box::new(sandboxes) as Box<dyn Sandboxes>),
-            Err(error @ SandboxError::Isolation { .. }) => Err(error.to_string()),
-            Err(error) => panic!("{error}"),
+            Ok(sandboxes) => Ok(Started::Runs(Box::new(sandboxes))),
+            Err(error @ SandboxError::Isolation { .. }) => Ok(Started::Lacks(error.to_string())),
+            Err(error) => Err(error),
         }
     }
     .boxed()

@@ -74,13 +74,13 @@ fn main() -> ExitCode {
     let mut arenas = Vec::new();
     for backend in backends::ALL {
         // Started by the first of its attempts: a list of names, or a choice of others, starts none.
-        let arena = Arc::new(OnceLock::<Option<Arena>>::new());
+        let arena = Arc::new(OnceLock::<Result<Option<Arena>, String>>::new());
         for attempt in KINDS.iter().copied().flatten() {
             let (arena, runtime) = (Arc::clone(&arena), Arc::clone(&runtime));
             let name = format!("{}::{}", backend.name, attempt.name);
             trials.push(Trial::test(name, move || {
                 let started = arena.get_or_init(|| runtime.block_on(Arena::start(backend)));
-                if let Some(arena) = started {
+                if let Some(arena) = started.as_ref().map_err(String::as_str)? {
                     runtime.block_on(Scene::play(arena, attempt));
                 }
                 Ok(())
@@ -90,7 +90,7 @@ fn main() -> ExitCode {
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
     for arena in arenas {
-        if let Some(Some(arena)) = arena.get() {
+        if let Some(Ok(Some(arena))) = arena.get() {
             runtime.block_on(arena.close());
         }
     }

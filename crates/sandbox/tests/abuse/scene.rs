@@ -214,7 +214,9 @@ impl<'a> Scene<'a> {
         while let Some(alive) = members.iter().find(|member| member.lives()) {
             assert!(
                 started.elapsed() < Duration::from_secs(5),
-                "{alive:?} outlived its sandbox"
+                "process {} outlived its sandbox: {}",
+                alive.pid,
+                alive.command
             );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
@@ -234,7 +236,6 @@ impl<'a> Scene<'a> {
 }
 
 /// A process of the host: its id may be taken by another one later, its start does not change.
-#[derive(Debug)]
 pub struct Member {
     pid: String,
     started: String,
