@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
-use synth_core::config::{Config, Isolation, Provider};
-use synth_sandbox::probe;
+use synth_core::config::{Config, Provider};
+use synth_pipeline::{Ledger, LedgerError};
+use synth_sandbox::probe::{self, Finding};
 
 use crate::cli::ConfigArguments;
 use crate::exit_code::{ExitCode, Failure};
@@ -12,62 +13,39 @@ use crate::{context, output};
 /// Less free space than this is worth a word.
 const LOW_DISK_BYTES: u64 = 2 << 30;
 
-/// One thing that was looked at.
-struct Finding {
-    name: String,
-    ok: bool,
-    /// Whether a run is impossible without it.
-    needed: bool,
-    detail: String,
-    remedy: String,
-}
-
 /// Looks at everything and says what is missing; fails when a run could not work.
 pub async fn doctor(arguments: &ConfigArguments) -> Result<ExitCode, Failure> {
     let config = context::configuration(arguments)?;
-    let mut findings: Vec<Finding> = probe::findings(&config.sandbox)
-        .await
-        .into_iter()
-        .map(|finding| Finding {
-            needed: finding.name == "python"
-                || (finding.name == "namespaces" && config.sandbox.isolation > Isolation::Weak),
-            name: finding.name.to_owned(),
-            ok: finding.ok,
-            detail: finding.detail,
-            remedy: finding.remedy.unwrap_or_default(),
-        })
-        .collect();
+    let mut findings = probe::findings(&config.sandbox).await;
     findings.push(disk(&config));
+    findings.extend(ledger(&config));
     for (name, model) in used_models(&config) {
         findings.push(match model.provider {
-            Provider::Builtin => fine(
-                &format!("model {name}"),
-                "the builtin teacher needs nothing",
-            ),
+            Provider::Builtin => {
+                Finding::there(format!("model {name}"), "the builtin teacher needs nothing")
+            }
             Provider::Replay => {
                 let path = model.exchanges.display();
                 let ok = model.exchanges.is_file();
-                Finding {
-                    name: format!("model {name}"),
-                    ok,
-                    needed: true,
-                    detail: if ok {
-                        format!("replays `{path}`")
-                    } else {
-                        format!("there is no file `{path}`")
-                    },
-                    remedy: format!("set `models.{name}.exchanges` to a file written by `record`"),
+                if ok {
+                    Finding::there(format!("model {name}"), format!("replays `{path}`"))
+                } else {
+                    Finding::missing(
+                        format!("model {name}"),
+                        true,
+                        format!("there is no file `{path}`"),
+                        format!("set `models.{name}.exchanges` to a file written by `record`"),
+                    )
                 }
             }
             Provider::Openai => match synth_llm::check(model).await {
-                Ok(detail) => fine(&format!("model {name}"), &detail),
-                Err(error) => Finding {
-                    name: format!("model {name}"),
-                    ok: false,
-                    needed: true,
-                    detail: error.to_string(),
-                    remedy: format!("check `models.{name}` and its key in the environment"),
-                },
+                Ok(detail) => Finding::there(format!("model {name}"), detail),
+                Err(error) => Finding::missing(
+                    format!("model {name}"),
+                    true,
+                    error.to_string(),
+                    format!("check `models.{name}` and its key in the environment"),
+                ),
             },
         });
     }
@@ -77,6 +55,7 @@ pub async fn doctor(arguments: &ConfigArguments) -> Result<ExitCode, Failure> {
         .map(|finding| finding.name.chars().count())
         .max()
         .unwrap_or(0);
+    let mut before = None;
     for finding in &findings {
         let mark = match (finding.ok, finding.needed) {
             (true, _) => "ok     ",
@@ -84,9 +63,13 @@ pub async fn doctor(arguments: &ConfigArguments) -> Result<ExitCode, Failure> {
             (false, false) => "absent ",
         };
         writeln!(out, "{mark}  {:<width$}  {}", finding.name, finding.detail)?;
-        if !finding.ok && !finding.remedy.is_empty() {
-            writeln!(out, "         {:<width$}  → {}", "", finding.remedy)?;
+        // What several lack for one reason is mended once.
+        if let Some(remedy) = &finding.remedy
+            && before != Some(remedy)
+        {
+            writeln!(out, "         {:<width$}  → {remedy}", "")?;
         }
+        before = finding.remedy.as_ref();
     }
     let missing = findings
         .iter()
@@ -102,16 +85,6 @@ pub async fn doctor(arguments: &ConfigArguments) -> Result<ExitCode, Failure> {
     writeln!(out, "\na run can work here")?;
     output::data(&out)?;
     Ok(ExitCode::Success)
-}
-
-fn fine(name: &str, detail: &str) -> Finding {
-    Finding {
-        name: name.to_owned(),
-        ok: true,
-        needed: true,
-        detail: detail.to_owned(),
-        remedy: String::new(),
-    }
 }
 
 fn used_models(config: &Config) -> Vec<(&str, &synth_core::config::ModelConfig)> {
@@ -132,12 +105,12 @@ fn used_models(config: &Config) -> Vec<(&str, &synth_core::config::ModelConfig)>
 
 fn disk(config: &Config) -> Finding {
     let output = &config.run.output;
-    let finding = |ok, detail, remedy: &str| Finding {
-        name: "disk".to_owned(),
-        ok,
-        needed: true,
-        detail,
-        remedy: remedy.to_owned(),
+    let finding = |ok, detail: String, remedy: &str| {
+        if ok {
+            Finding::there("disk", detail)
+        } else {
+            Finding::missing("disk", true, detail, remedy)
+        }
     };
     // The nearest folder that exists is on the disk that will be written to.
     let mut place = if output.is_absolute() {
@@ -168,5 +141,31 @@ fn disk(config: &Config) -> Finding {
             format!("cannot look at `{}`: {error}", place.display()),
             "set `run.output` to a folder that can be reached",
         ),
+    }
+}
+
+/// Whether the ledger of earlier runs can be read, if there is one.
+fn ledger(config: &Config) -> Option<Finding> {
+    let folder = context::ledger_folder(config);
+    match Ledger::open_read_only(folder) {
+        Err(LedgerError::Missing(_)) => None,
+        Ok(ledger) => Some(match ledger.sizes() {
+            Ok((outcomes, replies)) => Finding::there(
+                "ledger",
+                format!(
+                    "{outcomes} outcomes and {replies} replies in `{}`",
+                    folder.display()
+                ),
+            ),
+            Err(error) => damaged(&error),
+        }),
+        Err(error) => Some(damaged(&error)),
+    }
+}
+
+fn damaged(error: &LedgerError) -> Finding {
+    Finding {
+        remedy: None, // the message has it
+        ..Finding::missing("ledger", true, error.to_string(), "")
     }
 }

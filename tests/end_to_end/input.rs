@@ -95,7 +95,7 @@ fn the_doctor_looks_at_python_models_and_disk() {
         .filter(|line| marks.contains(&line.split(' ').next().unwrap_or_default()))
         .filter_map(|line| line[7..].split_whitespace().next())
         .collect();
-    for name in ["python", "namespaces", "disk", "model"] {
+    for name in ["python", "user", "isolation", "disk", "model"] {
         assert!(names.contains(&name), "{name}: {}", ended.stdout);
     }
     if ended.code == 0 {

@@ -43,6 +43,21 @@ pub struct Lacking {
 }
 
 impl Layer {
+    /// All of them, from the outermost.
+    pub const ALL: [Self; 11] = [
+        Self::User,
+        Self::Mount,
+        Self::Pid,
+        Self::Network,
+        Self::Ipc,
+        Self::Uts,
+        Self::Seccomp,
+        Self::Landlock,
+        Self::Memory,
+        Self::Cpu,
+        Self::Processes,
+    ];
+
     /// What to call it.
     pub const fn name(self) -> &'static str {
         match self {
@@ -140,17 +155,8 @@ impl Layer {
 
     /// The layer that a refusal in words is about.
     pub fn blamed_in(refusal: &str) -> Self {
-        let all = [
-            Self::User,
-            Self::Pid,
-            Self::Network,
-            Self::Ipc,
-            Self::Uts,
-            Self::Seccomp,
-            Self::Landlock,
-        ];
         let named = |layer: &Self| refusal.contains(layer.name());
-        all.into_iter().find(named).unwrap_or(Self::Mount)
+        Self::ALL.into_iter().find(named).unwrap_or(Self::Mount)
     }
 
     /// The layer as lacking, with the way out that depends on why.
@@ -204,14 +210,25 @@ pub fn reached(lacking: &[Lacking]) -> Isolation {
 
 /// Refuses to go below `level`, naming each layer that it demands and how to get it.
 pub fn demand(level: Isolation, lacking: &[Lacking]) -> Result<(), SandboxError> {
-    let missing: Vec<String> = lacking
-        .iter()
-        .filter(|lacking| lacking.layer.demanded_by() <= level && level > Isolation::Weak)
-        .map(|Lacking { layer, why, remedy }| format!("the {} ({why}; {remedy})", layer.name()))
-        .collect();
-    if missing.is_empty() {
+    if level <= reached(lacking) {
         return Ok(());
     }
+    // Layers that one thing would bring stand together.
+    let mut missing: Vec<(Vec<&str>, String)> = Vec::new();
+    for Lacking { layer, why, remedy } in lacking {
+        if layer.demanded_by() > level {
+            continue;
+        }
+        let reason = format!("{why}; {remedy}");
+        match missing.last_mut() {
+            Some((layers, known)) if *known == reason => layers.push(layer.name()),
+            _ => missing.push((vec![layer.name()], reason)),
+        }
+    }
+    let missing: Vec<String> = missing
+        .iter()
+        .map(|(layers, reason)| format!("{} ({reason})", layers.join(", ")))
+        .collect();
     let reached = reached(lacking);
     let lost: Vec<&str> = lacking
         .iter()
@@ -264,9 +281,9 @@ mod tests {
         assert!(demand(Isolation::Standard, &lacking).is_ok());
         let error = demand(Isolation::Strict, &lacking).unwrap_err().to_string();
         for part in [
-            "demands the landlock (Function",
+            "demands landlock (Function",
             "`lsm=`",
-            "the memory cgroup (not delegated",
+            "memory cgroup (not delegated",
             "set `sandbox.isolation = \"standard\"`",
             "by a watchdog",
         ] {
@@ -287,7 +304,7 @@ mod tests {
             .to_string();
         assert!(error.contains("sysctl") && error.contains("isolation = \"weak\""));
         // What the level does not demand is not complained of.
-        assert!(!error.contains("the cpu cgroup"), "{error}");
+        assert!(!error.contains("cpu cgroup"), "{error}");
         assert!(error.contains("hidden truth"), "{error}");
     }
 

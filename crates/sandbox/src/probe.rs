@@ -1,155 +1,205 @@
 //! What `synth doctor` asks about sandboxes: which layers this machine offers, and what is lost without them.
 
-use std::fs;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
 use serde::Deserialize;
-use synth_core::config::SandboxConfig;
+use synth_core::config::{SandboxBackend, SandboxConfig};
 use tokio::process::Command;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use crate::child::remedy;
 use crate::environment;
+use crate::isolation::{self, Lacking, Layer};
+use crate::local::cgroup::{Cgroups, Controller, Version};
 
-const JAIL: &str = include_str!("../agent/jail.py");
+const PROBE: &str = include_str!("../agent/probe.py");
 
-/// One layer, and whether it is there.
+/// One thing that was looked at, and whether it is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// The layer.
-    pub name: &'static str,
+    /// What.
+    pub name: String,
     /// Whether it works here.
     pub ok: bool,
+    /// Whether sandboxes are impossible without it, as they are configured.
+    pub needed: bool,
     /// What was found, or what is lost.
     pub detail: String,
     /// What to do, where there is something to do.
     pub remedy: Option<String>,
 }
 
+impl Finding {
+    /// Something that is there.
+    pub fn there(name: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            ok: true,
+            needed: false,
+            detail: detail.into(),
+            remedy: None,
+        }
+    }
+
+    /// Something that is not.
+    pub fn missing(
+        name: impl Into<String>,
+        needed: bool,
+        detail: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            ok: false,
+            needed,
+            detail: detail.into(),
+            remedy: Some(remedy.into()),
+        }
+    }
+}
+
+/// What the kernel said to each attempt; nothing where it worked.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Refusals {
     user: String,
-    namespaces: String,
+    mount: String,
+    pid: String,
     network: String,
+    ipc: String,
+    uts: String,
     seccomp: String,
     landlock: String,
+    landlock_version: u32,
 }
 
-/// Tries every layer. Changes nothing; takes well under a second once a Python has answered.
+/// Looks at all that sandboxes rest on here. Leaves nothing behind; takes well under a second once a Python has answered.
 pub async fn findings(config: &SandboxConfig) -> Vec<Finding> {
+    layers(config).await
+}
+
+/// Tries every layer as the local backend uses them.
+async fn layers(config: &SandboxConfig) -> Vec<Finding> {
+    let local = config.backend == SandboxBackend::Local;
     let mut findings = Vec::new();
     let python = match environment::find_python(config).await {
         Ok(python) => {
             let detail = format!("Python {} at `{}`", python.version, python.path.display());
-            findings.push(Finding {
-                name: "python",
-                ok: true,
-                detail,
-                remedy: None,
-            });
-            Some(python)
+            findings.push(Finding::there("python", detail));
+            python
         }
         Err(error) => {
-            let remedy = Some("install Python 3.10 or newer, or set `sandbox.python`".into());
-            findings.push(Finding {
-                name: "python",
-                ok: false,
-                detail: error.to_string(),
-                remedy,
-            });
-            None
+            let remedy = "install Python 3.10 or newer, or set `sandbox.python`";
+            findings.push(Finding::missing("python", local, error.to_string(), remedy));
+            return findings;
         }
     };
-    findings.push(match environment::ready(config) {
-        Some(environment) => Finding {
-            name: "python packages",
-            ok: true,
-            detail: format!("installed in `{}`", environment.folder.display()),
-            remedy: None,
-        },
-        None => Finding {
-            name: "python packages",
-            ok: python.is_some(),
-            detail: "not installed yet; the first run downloads them".into(),
-            remedy: None,
-        },
-    });
-    let Some(python) = python else {
+    let packages = match environment::ready(config) {
+        Some(environment) => format!("installed in `{}`", environment.folder.display()),
+        None => "not installed yet; the first run downloads them".into(),
+    };
+    findings.push(Finding::there("python packages", packages));
+    let refusals = match refusals(&python.path).await {
+        Ok(refusals) => refusals,
+        Err(why) => {
+            let remedy =
+                "run `synth doctor` again; set `sandbox.python` to another Python if it persists";
+            findings.push(Finding::missing("isolation", local, why, remedy));
+            return findings;
+        }
+    };
+    let mut lacking = kernel_lacks(&refusals);
+    // As a backend would, for a moment.
+    let Ok(cgroups) = spawn_blocking(Cgroups::claim).await else {
         return findings;
     };
-    match refusals(&python.path).await {
-        Ok(refusals) => findings.extend(kernel_findings(&refusals)),
-        Err(why) => findings.push(Finding {
-            name: "namespaces",
-            ok: false,
-            detail: why,
-            remedy: None,
-        }),
+    lacking.extend(cgroups.lacking.iter().cloned());
+    let found = |layer: Layer| match layer {
+        Layer::Landlock => format!("version {}; ", refusals.landlock_version),
+        Layer::Memory => version(&cgroups, Controller::Memory),
+        Layer::Cpu => version(&cgroups, Controller::Cpu),
+        Layer::Processes => version(&cgroups, Controller::Pids),
+        _ => String::new(),
+    };
+    let demanded = |layer: Layer| local && layer.demanded_by() <= config.isolation;
+    for layer in Layer::ALL {
+        let name = layer.name();
+        findings.push(
+            match lacking.iter().find(|lacking| lacking.layer == layer) {
+                Some(Lacking { why, remedy, .. }) => Finding::missing(
+                    name,
+                    demanded(layer),
+                    format!("{why}; {}", layer.lost()),
+                    remedy,
+                ),
+                None => Finding::there(name, format!("{}{}", found(layer), layer.gives())),
+            },
+        );
     }
-    findings.push(cgroups(Path::new("/sys/fs/cgroup")));
+    if local {
+        findings.push(level(config, &lacking));
+    }
     findings
 }
 
-fn kernel_findings(refusals: &Refusals) -> Vec<Finding> {
-    let finding = |name, refusal: &str, there: &str, lost: &str, remedy: Option<String>| {
-        let ok = refusal.is_empty();
-        let detail = if ok {
-            there.into()
-        } else {
-            format!("{refusal}; {lost}")
-        };
-        Finding {
-            name,
-            ok,
-            detail,
-            remedy: if ok { None } else { remedy },
+fn version(cgroups: &Cgroups, controller: Controller) -> String {
+    match cgroups.version(controller) {
+        Some(Version::V1) => "version 1; ".into(),
+        Some(Version::V2) => "version 2, delegated; ".into(),
+        None => String::new(),
+    }
+}
+
+/// Whether the demanded level is reached.
+fn level(config: &SandboxConfig, lacking: &[Lacking]) -> Finding {
+    let (demanded, reached) = (config.isolation, isolation::reached(lacking));
+    let detail = format!(
+        "this machine reaches `{}`; `sandbox.isolation` demands `{}`",
+        reached.name(),
+        demanded.name()
+    );
+    if demanded <= reached {
+        return Finding::there("isolation", detail);
+    }
+    let remedy = format!(
+        "mend what is missing above, or set `sandbox.isolation = \"{}\"`",
+        reached.name()
+    );
+    Finding::missing("isolation", true, detail, remedy)
+}
+
+fn kernel_lacks(refusals: &Refusals) -> Vec<Lacking> {
+    let mut lacking = Vec::new();
+    let mut look = |layer: Layer, refusal: &str| {
+        if !refusal.is_empty() {
+            lacking.push(layer.refused(refusal));
         }
     };
-    let blame = if refusals.user.is_empty() {
-        &refusals.namespaces
-    } else {
-        &refusals.user
-    };
-    vec![
-        finding(
-            "namespaces",
-            blame,
-            "user, mount, pid, ipc and uts namespaces: a sandbox sees its task's files and its own processes only",
-            "without them code can read this user's files and reach its processes",
-            Some(remedy("namespace")),
-        ),
-        finding(
-            "network isolation",
-            &refusals.network,
-            "a sandbox has no network",
-            "without it code can reach the network",
-            Some(remedy("namespace")),
-        ),
-        finding(
-            "seccomp",
-            &refusals.seccomp,
-            "system calls that no analysis makes are refused",
-            "without it more of the kernel is within reach of the code",
-            Some("use a kernel with CONFIG_SECCOMP_FILTER".into()),
-        ),
-        finding(
-            "landlock",
-            &refusals.landlock,
-            "offered by the kernel; not used by this version",
-            "nothing is lost: this version does not use it",
-            None,
-        ),
-    ]
+    look(Layer::User, &refusals.user);
+    look(Layer::Seccomp, &refusals.seccomp);
+    look(Layer::Landlock, &refusals.landlock);
+    for (layer, refusal) in [
+        (Layer::Mount, &refusals.mount),
+        (Layer::Pid, &refusals.pid),
+        (Layer::Network, &refusals.network),
+        (Layer::Ipc, &refusals.ipc),
+        (Layer::Uts, &refusals.uts),
+    ] {
+        if refusals.user.is_empty() {
+            look(layer, refusal);
+        } else {
+            look(layer, "it takes a user namespace to have one");
+        }
+    }
+    lacking
 }
 
 async fn refusals(python: &Path) -> Result<Refusals, String> {
-    let program = format!("{JAIL}\nimport json\nprint(json.dumps(probe()))\n");
     let mut command = Command::new(python);
     command
-        .args(["-I", "-c", &program])
+        .args(["-I", "-c", PROBE])
         .stdin(Stdio::null())
         .kill_on_drop(true);
     let output = match timeout(Duration::from_secs(20), command.output()).await {
@@ -164,47 +214,49 @@ async fn refusals(python: &Path) -> Result<Refusals, String> {
     })
 }
 
-/// Which control groups there are. This version bounds memory with `RLIMIT_DATA` and a watchdog, and does not use them.
-fn cgroups(root: &Path) -> Finding {
-    let controllers =
-        |path: &Path| fs::read_to_string(path.join("cgroup.controllers")).unwrap_or_default();
-    let has_memory = |text: &str| text.split_whitespace().any(|name| name == "memory");
-    let detail = if has_memory(&controllers(root)) {
-        "version 2 with the memory controller"
-    } else if root.join("memory").is_dir() {
-        "version 1 with the memory controller"
-    } else {
-        "none that bounds memory"
-    };
-    let detail = format!(
-        "{detail}; not used by this version, which bounds memory by resource limits and a watchdog"
-    );
-    Finding {
-        name: "cgroups",
-        ok: true,
-        detail,
-        remedy: None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use synth_core::config::Isolation;
 
     #[test]
-    fn a_refused_layer_says_what_is_lost_and_what_to_do() {
+    fn without_user_namespaces_no_namespace_is_to_be_had() {
         let refusals = Refusals {
-            user: "user namespace: Operation not permitted".into(),
+            user: "unshare: Operation not permitted".into(),
             ..Refusals::default()
         };
-        let findings = kernel_findings(&refusals);
-        assert!(!findings[0].ok && findings[0].detail.contains("can read this user's files"));
+        let lacking = kernel_lacks(&refusals);
+        let layers: Vec<Layer> = lacking.iter().map(|lacking| lacking.layer).collect();
+        let namespaces = [
+            Layer::User,
+            Layer::Mount,
+            Layer::Pid,
+            Layer::Network,
+            Layer::Ipc,
+            Layer::Uts,
+        ];
+        assert_eq!(layers, namespaces);
         assert!(
-            findings[0]
-                .remedy
-                .as_ref()
-                .is_some_and(|remedy| remedy.contains("sysctl"))
+            lacking
+                .iter()
+                .all(|lacking| lacking.remedy.contains("sysctl"))
         );
-        assert!(findings[1].ok && findings[1].remedy.is_none());
+    }
+
+    #[test]
+    fn a_level_that_is_not_reached_says_which_is() {
+        let lacking = [Layer::Memory.refused("not delegated")];
+        let strict = SandboxConfig {
+            isolation: Isolation::Strict,
+            ..SandboxConfig::default()
+        };
+        let finding = level(&strict, &lacking);
+        assert!(!finding.ok && finding.needed);
+        assert!(
+            finding
+                .remedy
+                .is_some_and(|remedy| remedy.contains("\"standard\""))
+        );
+        assert!(level(&SandboxConfig::default(), &lacking).ok);
     }
 }

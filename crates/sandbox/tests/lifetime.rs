@@ -277,23 +277,32 @@ fn an_owner_killed_outright_takes_everything_with_it_and_its_scratch_is_swept() 
 #[tokio::test]
 async fn the_doctor_names_every_layer() {
     let findings = probe::findings(&config(Isolation::Standard)).await;
-    let names: Vec<&str> = findings.iter().map(|finding| finding.name).collect();
-    assert_eq!(
-        names,
-        [
-            "python",
-            "python packages",
-            "namespaces",
-            "network isolation",
-            "seccomp",
-            "landlock",
-            "cgroups"
-        ]
-    );
+    let names: Vec<&str> = findings
+        .iter()
+        .map(|finding| finding.name.as_str())
+        .collect();
+    let layers = [
+        "python",
+        "python packages",
+        "user namespace",
+        "mount namespace",
+        "pid namespace",
+        "network namespace",
+        "ipc namespace",
+        "uts namespace",
+        "seccomp",
+        "landlock",
+        "memory cgroup",
+        "cpu cgroup",
+        "pids cgroup",
+        "isolation",
+    ];
+    // Hosts of containers may follow.
+    assert_eq!(names[..layers.len()], layers);
     assert!(
         findings
             .iter()
-            .all(|finding| finding.ok || !finding.detail.is_empty()),
+            .all(|finding| finding.ok || (!finding.detail.is_empty() && finding.remedy.is_some())),
         "{findings:?}"
     );
 }
@@ -350,10 +359,26 @@ async fn without_isolation_code_runs_under_resource_limits() {
     );
 
     let findings = probe::findings(&config(Isolation::Standard)).await;
-    assert!(
-        findings
+    let said = |name: &str| {
+        let finding = findings
             .iter()
-            .any(|finding| finding.name == "namespaces" && !finding.ok && finding.remedy.is_some())
+            .find(|finding| finding.name == name)
+            .unwrap();
+        (
+            finding.ok,
+            finding.needed,
+            finding.remedy.clone().unwrap_or_default(),
+        )
+    };
+    let (ok, needed, remedy) = said("user namespace");
+    assert!(
+        !ok && needed && remedy.contains("user.max_user_namespaces=15000"),
+        "{remedy}"
+    );
+    let (ok, needed, remedy) = said("isolation");
+    assert!(
+        !ok && needed && remedy.contains("isolation = \"weak\""),
+        "{remedy}"
     );
 
     let sandboxes = LocalSandboxes::start(&config(Isolation::Weak), 1, scratch, &|_| {})

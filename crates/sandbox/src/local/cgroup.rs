@@ -19,11 +19,11 @@ use std::time::{Duration, Instant};
 use rustix::fs::{Access, FlockOperation, access, flock};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use super::hierarchy::{self, Hierarchy, Version};
+use super::hierarchy::{self, Hierarchy};
 use crate::SandboxLimits;
 use crate::isolation::{Lacking, Layer};
 
-pub use super::hierarchy::Controller;
+pub use super::hierarchy::{Controller, Version};
 
 /// How our groups are named; digits follow, so that nothing of anybody else's is taken for one.
 const PREFIX: &str = "synth-sandboxes-";
@@ -133,36 +133,16 @@ impl Cgroups {
         }
     }
 
-    /// Whether groups are bounded in this.
-    pub fn has(&self, controller: Controller) -> bool {
-        let places = &self.shared.places;
-        places
-            .iter()
-            .any(|place| place.controllers.contains(&controller))
+    /// Through which of the kernel's interfaces groups are bounded in this, if they are.
+    pub fn version(&self, controller: Controller) -> Option<Version> {
+        let mut places = self.shared.places.iter();
+        let place = places.find(|place| place.controllers.contains(&controller))?;
+        Some(place.version)
     }
 
-    /// What was claimed, in words: `version 1: pids, memory, cpu`.
-    pub fn describe(&self) -> String {
-        let mut versions: Vec<String> = Vec::new();
-        for (version, name) in [(Version::V1, "version 1"), (Version::V2, "version 2")] {
-            let mut controllers: Vec<Controller> = self
-                .shared
-                .places
-                .iter()
-                .filter(|place| place.version == version)
-                .flat_map(|place| place.controllers.clone())
-                .collect();
-            controllers.sort_unstable();
-            let names: Vec<&str> = controllers.into_iter().map(Controller::name).collect();
-            if !names.is_empty() {
-                versions.push(format!("{name}: {}", names.join(", ")));
-            }
-        }
-        if versions.is_empty() {
-            "none".into()
-        } else {
-            versions.join("; ")
-        }
+    /// Whether groups are bounded in this.
+    pub fn has(&self, controller: Controller) -> bool {
+        self.version(controller).is_some()
     }
 
     /// Makes a group without limits.
@@ -493,15 +473,17 @@ fn lack(
                 "run as root, or have root hand the group over: `sudo chown {uid} {ours} {ours}/cgroup.procs {ours}/tasks`"
             )
         }
-        Version::V2 if Path::new("/run/systemd/system").exists() => format!(
-            "start it with `systemd-run --user --scope -p Delegate=yes synth …`; where the user's manager has no `{name}`, first `sudo mkdir -p \
-             /etc/systemd/system/user@.service.d && printf '[Service]\\nDelegate=cpu memory pids\\n' | sudo tee \
-             /etc/systemd/system/user@.service.d/delegate.conf && sudo systemctl daemon-reload`, and log in again"
-        ),
-        Version::V2 => format!(
+        Version::V2 if !Path::new("/run/systemd/system").exists() => format!(
             "give the group's processes a leaf and have it hand controllers on, as root: `mkdir {ours}/init && \
              xargs -rn1 < {ours}/cgroup.procs > {ours}/init/cgroup.procs; echo '+memory +cpu +pids' > {ours}/cgroup.subtree_control`"
         ),
+        Version::V2 if refusal.is_some() => {
+            "start it with `systemd-run --user --scope -p Delegate=yes synth …`".into()
+        }
+        Version::V2 => "have the user's manager get it: `sudo mkdir -p /etc/systemd/system/user@.service.d && printf \
+             '[Service]\\nDelegate=cpu memory pids\\n' | sudo tee /etc/systemd/system/user@.service.d/delegate.conf && sudo systemctl \
+             daemon-reload`, log in again, and start with `systemd-run --user --scope -p Delegate=yes synth …`"
+            .into(),
     };
     lack(why, remedy)
 }
@@ -666,7 +648,7 @@ mod tests {
     /// Groups, where this machine gives all there is.
     fn claim() -> Option<Cgroups> {
         let cgroups = Cgroups::claim();
-        if Controller::ALL.iter().all(|&wanted| cgroups.has(wanted)) {
+        if cgroups.lacking.is_empty() {
             return Some(cgroups);
         }
         eprintln!("skipped: {:?}", cgroups.lacking);
@@ -768,7 +750,7 @@ mod tests {
     fn a_process_joins_through_the_doors() {
         let Some(cgroups) = claim() else { return };
         let group = cgroups.create().unwrap();
-        let unified = cgroups.describe() == "version 2: memory, cpu, pids";
+        let unified = cgroups.version(Controller::Memory) == Some(Version::V2);
         assert_eq!(group.directory().unwrap().is_some(), unified);
         let mut doors = group.doors().unwrap().into_iter().map(Stdio::from);
         let mut next = || doors.next().unwrap_or_else(Stdio::null);

@@ -29,7 +29,7 @@ use crate::{
     not(test),
     expect(dead_code, reason = "sandboxes do not join groups yet")
 )]
-mod cgroup;
+pub mod cgroup;
 mod hierarchy;
 mod scratch;
 mod zygote;
