@@ -6,12 +6,15 @@ streams and handlers put back before each cell, and the nonce that a reply has t
 buffer, where no Python object holds it, until the cell has come to its end.
 """
 
+import _signal
+import ast
 import base64
 import errno
 import io
 import json
 import os
 import random
+import re
 import resource
 import signal
 import socket
@@ -22,9 +25,11 @@ import warnings
 import jail
 import wire
 
+INTERRUPT = int(signal.SIGINT)
 CONTROL, SPARE_OUT, SPARE_ERR = 1000, 1001, 1002  # out of the way of descriptors that a cell opens and closes
+WORD = re.compile(r"\s*\w+")
 IMAGES = ("image/png", "image/jpeg", "image/svg+xml", "image/gif", "image/webp")
-PLAIN_TYPES = (int, float, str, bool, bytes, type(None))  # they have nothing to show but their text
+PLAIN_TYPES = (int, str, bool, bytes)  # they have nothing to show but their text
 
 
 def warm():
@@ -51,7 +56,8 @@ class Recorder:
     def __init__(self):
         self.clear()
 
-    def clear(self):
+    def clear(self, code=""):
+        self.code = code
         self.value = None
         self.traceback = None
         self.displays = []
@@ -99,15 +105,18 @@ def make_shell():
     shown = {"text/plain", *IMAGES}
 
     class Hook(DisplayHook):
-        def write_output_prompt(self):
-            pass
+        def __call__(self, result=None):
+            if result is None or self.quiet():
+                return
+            bundle, _ = self.shell.display_formatter.format(result)
+            self.fill_exec_result(result)
+            if bundle:
+                recorder.value = str(bundle.get("text/plain", ""))
+                recorder.keep(bundle)
 
-        def write_format_data(self, format_dict, md_dict=None):
-            recorder.value = str(format_dict.get("text/plain", ""))
-            recorder.keep(format_dict)
-
-        def finish_displayhook(self):
-            self._is_active = False
+        def quiet(self):
+            code = recorder.code.rstrip()
+            return ";" in code[code.rfind("\n") + 1 :] and self.semicolon_at_end_of_expression(code)
 
     class Publisher(DisplayPublisher):
         def publish(self, data, metadata=None, source=None, *, transient=None, update=False, **others):
@@ -121,7 +130,7 @@ def make_shell():
     class Formatter(DisplayFormatter):
         def format(self, obj, include=None, exclude=None):
             if include is None and type(obj) in PLAIN_TYPES:
-                return {"text/plain": self.formatters["text/plain"](obj)}, {}
+                return {"text/plain": repr(obj)}, {}
             if include is None and not isinstance(obj, DisplayObject):
                 include = shown  # a table's HTML says what its text says
             return super().format(obj, include, exclude)
@@ -184,13 +193,45 @@ def make_shell():
     except Exception:
         shell = Shell.instance(config=config)
     shell.run_line_magic("colors", "NoColor")
-    for cell in ("1 + 1", "[1]", "1 / 0"):  # what IPython loads late is loaded before the fork
-        shell.run_cell(cell, silent=True)
+    for cell in ("1 + 1", "[1]", "1 / 0", "%pwd"):  # what IPython loads late is loaded before the fork
         shell.run_cell(cell)
-    recorder.clear()
+        recorder.clear()
+        run_cell(shell, cell)
+        recorder.clear()
     shell.execution_count = 1
     sys.last_exc = sys.last_value = sys.last_type = sys.last_traceback = None
     return shell, recorder
+
+
+def run_cell(shell, code):
+    """Runs a cell as IPython does, past its slow ways of finding out that code is plain Python."""
+    if not is_plain(shell, code):
+        return shell.run_cell(code, store_history=True)
+    result = None
+    try:
+        running = shell.run_cell_async(code, transformed_cell=code)
+        try:
+            running.send(None)
+        except StopIteration as end:
+            result = end.value
+    finally:
+        shell.execution_count += 1
+        shell.events.trigger("post_execute")
+        shell.events.trigger("post_run_cell", result)
+    return result
+
+
+def is_plain(shell, code):
+    """Whether code is Python without magics and without an `await` outside of functions; in doubt it is not."""
+    if "await" in code or "async" in code or "\\" in code:  # a backslash may warn, and would twice
+        return False
+    if "\n" not in code and (word := WORD.match(code)) and shell.find_line_magic(word[0].strip()):
+        return False
+    try:
+        ast.parse(code)
+    except (SyntaxError, ValueError, TypeError, OverflowError, RecursionError, MemoryError):
+        return False
+    return True
 
 
 def without_our_frames(traceback):
@@ -297,7 +338,10 @@ class Agent:
 
     def terminated(self, *_):
         flush()
-        os._exit(128 + signal.SIGTERM)
+        if os.getpid() == self.pid:
+            os._exit(128 + signal.SIGTERM)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a fork that is not yet a process of its own to Python
+        os.kill(os.getpid(), signal.SIGTERM)
 
     def forked(self):
         """In a process that a cell forked: the conversation is not its own."""
@@ -330,19 +374,19 @@ class Agent:
     def run(self, code):
         put_back_streams()
         self.reserve_memory(True)
-        self.recorder.clear()
-        signal.signal(signal.SIGINT, self.interrupted)
+        self.recorder.clear(code)
+        _signal.signal(INTERRUPT, self.interrupted)  # `signal.signal` takes its time to make enumerations
         result = None
         failure = None
         try:
             self.running = True
-            result = self.shell.run_cell(code, store_history=True)
+            result = run_cell(self.shell, code)
             self.running = False
         except BaseException as error:  # an interrupt in IPython's own code, say
             self.running = False
             failure = error
         self.reserve_memory(False)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        _signal.signal(INTERRUPT, _signal.SIG_IGN)
         recorder = self.recorder
         if result is not None:
             failure = result.error_before_exec or result.error_in_exec

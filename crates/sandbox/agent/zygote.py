@@ -23,6 +23,7 @@ from agent import warm
 
 PR_SET_CHILD_SUBREAPER = 36
 WATCH_SECONDS = 0.1
+ORDERS = {b"i": signal.SIGINT, b"t": signal.SIGTERM}  # everything else ends the sandbox
 
 
 def threads():
@@ -260,9 +261,9 @@ def supervise(link, pid, memory_bytes, proc, isolated):
             ending = how
         elif link.fileno() in ready:
             order = link.recv(1)
-            if order == b"i":
+            if order in ORDERS:
                 try:
-                    os.killpg(pid, signal.SIGINT)
+                    os.killpg(pid, ORDERS[order])
                 except OSError:
                     pass
             else:

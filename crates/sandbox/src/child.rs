@@ -4,6 +4,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -43,24 +44,32 @@ const READ_BYTES: usize = 16 << 10;
 /// Interrupts the running cell of one sandbox, from any task; does nothing between cells and after the end.
 #[derive(Clone, Debug, Default)]
 pub struct Interrupter {
-    status: Arc<Mutex<Weak<UnixStream>>>,
+    line: Arc<Mutex<Line>>,
+}
+
+/// What leads to the process that runs now.
+#[derive(Debug, Default)]
+struct Line {
+    status: Weak<UnixStream>,
+    running: Weak<AtomicBool>,
 }
 
 impl Interrupter {
     /// Sends `KeyboardInterrupt` to the running cell.
     pub fn interrupt(&self) {
-        let status = self
-            .status
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .upgrade();
-        if let Some(status) = status {
+        let line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Some(status), Some(running)) = (line.status.upgrade(), line.running.upgrade())
+            && running.load(Ordering::Relaxed)
+        {
             order(&status, b"i");
         }
     }
 
     pub(crate) fn point_to(&self, child: &Child) {
-        *self.status.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&child.status);
+        *self.line.lock().unwrap_or_else(PoisonError::into_inner) = Line {
+            status: Arc::downgrade(&child.status),
+            running: Arc::downgrade(&child.running),
+        };
     }
 }
 
@@ -80,6 +89,8 @@ pub struct Child {
     status: Arc<UnixStream>,
     stdout: Pipe,
     stderr: Pipe,
+    /// Whether a cell runs.
+    running: Arc<AtomicBool>,
     /// What was seen of it before the next cell.
     seen: Seen,
     /// Who sees it from outside.
@@ -168,6 +179,7 @@ impl Child {
             status: Arc::new(ends.status),
             stdout: ends.stdout,
             stderr: ends.stderr,
+            running: Arc::default(),
             seen: Seen::default(),
             witness: Box::new(WorkspaceWitness::new(workspace.clone())),
             workspace,
@@ -184,9 +196,12 @@ impl Child {
         let mut printed = Printed::new(limits);
         let mut stopped = None;
         let reply = if self.is_silent() {
-            self.answer(code, nonce, limits, &mut printed, &mut stopped)
-                .await
-                .and_then(|body| Reply::parse(&body, nonce))
+            self.running.store(true, Ordering::Relaxed);
+            let body = self
+                .answer(code, nonce, limits, &mut printed, &mut stopped)
+                .await;
+            self.running.store(false, Ordering::Relaxed);
+            body.and_then(|body| Reply::parse(&body, nonce))
         } else {
             Err(FrameError::Malformed)
         };

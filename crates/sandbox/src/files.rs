@@ -1,8 +1,9 @@
 //! Files of a workspace, reached from outside through a descriptor of its folder: no path of the agent's is ever followed out of it.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path};
 use std::sync::Arc;
 
@@ -48,6 +49,20 @@ pub fn plain(path: &str) -> Result<Vec<&str>, SandboxError> {
 
 /// Reads a regular file of at most `max` bytes.
 pub fn read(workspace: &OwnedFd, path: &str, max: u64) -> Result<Vec<u8>, SandboxError> {
+    read_if(workspace, path, max, |_| true)
+}
+
+/// Reads a regular file that has no other name: with one it may be a file from elsewhere.
+fn read_single(workspace: &OwnedFd, path: &str, max: u64) -> Result<Vec<u8>, SandboxError> {
+    read_if(workspace, path, max, |metadata| metadata.nlink() == 1)
+}
+
+fn read_if(
+    workspace: &OwnedFd,
+    path: &str,
+    max: u64,
+    is_welcome: impl FnOnce(&Metadata) -> bool,
+) -> Result<Vec<u8>, SandboxError> {
     let names = plain(path)?;
     let fail = |why: String| SandboxError::File {
         path: path.to_owned(),
@@ -62,6 +77,10 @@ pub fn read(workspace: &OwnedFd, path: &str, max: u64) -> Result<Vec<u8>, Sandbo
     if !metadata.is_file() {
         return Err(fail("it is not a regular file".into()));
     }
+    if !is_welcome(&metadata) {
+        return Err(fail("it has further names".into()));
+    }
+    // What a sparse file claims counts, not what it holds.
     let too_large = || fail(format!("it has more than {max} bytes"));
     if metadata.len() > max {
         return Err(too_large());
@@ -120,7 +139,11 @@ fn write_beneath(workspace: &OwnedFd, names: &[&str], bytes: &[u8]) -> io::Resul
     file.write_all(bytes)
 }
 
-/// Reads those of `paths` that are regular files, as long as all together have at most `max` bytes.
+/// How many files are collected at most.
+pub const MAX_ARTIFACTS: usize = 64;
+
+/// Reads those of `paths` that are regular files with one name, no more than [`MAX_ARTIFACTS`], as long as all together have at most
+/// `max` bytes.
 pub fn collect(
     workspace: &OwnedFd,
     paths: &[String],
@@ -129,7 +152,10 @@ pub fn collect(
     let mut left = max;
     let mut artifacts = Vec::new();
     for path in paths {
-        match read(workspace, path, left) {
+        if artifacts.len() == MAX_ARTIFACTS {
+            break;
+        }
+        match read_single(workspace, path, left) {
             Ok(bytes) => {
                 left -= bytes.len() as u64;
                 artifacts.push(Artifact {

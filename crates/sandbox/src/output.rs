@@ -95,13 +95,17 @@ fn whole_characters(bytes: &[u8]) -> usize {
     bytes.len()
 }
 
-/// Text without terminal escapes and control characters other than newline, return and tab; bytes that are no UTF-8 become `�`.
+/// Text without terminal escapes, without control characters other than newline, return and tab, and without characters that hide
+/// or turn around what stands beside them; bytes that are no UTF-8 become `�`.
 fn clean(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
-    if !text
-        .bytes()
-        .any(|byte| byte < 0x20 && byte != b'\n' && byte != b'\t' || byte == 0x7F || byte == 0xC2)
-    {
+    let suspicious = |byte: u8| match byte {
+        b'\n' | b'\t' => false,
+        // The lead bytes of what `is_hidden` knows, too.
+        0..0x20 | 0x7F | 0xC2 | 0xD8 | 0xE2 | 0xEF | 0xF3 => true,
+        _ => false,
+    };
+    if !text.bytes().any(suspicious) {
         return text.into_owned();
     }
     let mut kept = String::with_capacity(text.len());
@@ -125,11 +129,27 @@ fn clean(bytes: &[u8]) -> String {
             },
             '\u{9b}' => skip_control_sequence(&mut characters),
             '\n' | '\t' | '\r' => kept.push(character),
-            other if other.is_control() => {}
+            other if other.is_control() || is_hidden(other) => {}
             other => kept.push(other),
         }
     }
     kept
+}
+
+/// Whether a character shows nothing and changes how others are read: direction marks and overrides, spaces without width, tags.
+/// (Joiners stay: scripts and emoji need them.)
+const fn is_hidden(character: char) -> bool {
+    matches!(
+        character,
+        '\u{61c}'
+            | '\u{200b}'
+            | '\u{200e}'
+            | '\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{2069}'
+            | '\u{feff}'
+            | '\u{e0000}'..='\u{e007f}'
+    )
 }
 
 /// Skips parameters up to the final byte; stops where no such sequence would go on.
@@ -208,6 +228,12 @@ mod tests {
         let mut buffer = OutputBuffer::new(100);
         buffer.push(b"a\xff\xfeb");
         assert_eq!(buffer.finish().0, "a\u{fffd}\u{fffd}b");
+    }
+
+    #[test]
+    fn hidden_characters_go_and_joiners_stay() {
+        let text = "a\u{202e}b\u{2066}c\u{200b}d\u{feff}e\u{e0041}f\u{61c}g … 👩\u{200d}🔬 ✓";
+        assert_eq!(bounded(text, 1000).0, "abcdefg … 👩\u{200d}🔬 ✓");
     }
 
     #[test]
