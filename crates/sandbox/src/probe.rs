@@ -10,6 +10,7 @@ use tokio::process::Command;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
+use crate::docker;
 use crate::environment;
 use crate::isolation::{self, Lacking, Layer};
 use crate::local::cgroup::{Cgroups, Controller, Version};
@@ -77,7 +78,9 @@ struct Refusals {
 
 /// Looks at all that sandboxes rest on here. Leaves nothing behind; takes well under a second once a Python has answered.
 pub async fn findings(config: &SandboxConfig) -> Vec<Finding> {
-    layers(config).await
+    let mut findings = layers(config).await;
+    findings.extend(docker::findings(config).await);
+    findings
 }
 
 /// Tries every layer as the local backend uses them.

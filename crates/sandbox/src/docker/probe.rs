@@ -1,18 +1,26 @@
 //! What `synth doctor` asks about Docker.
 
+use std::time::Duration;
+
 use synth_core::config::{SandboxBackend, SandboxConfig};
+use tokio::time::timeout;
 
 use super::{Image, host, image};
 use crate::probe::Finding;
 
-/// A finding for each host: whether its Engine answers, and has the image and the runtime.
+/// How long an Engine may take to answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A finding for each host: whether its Engine answers, and has the image and the runtime. Where containers are not asked for, a
+/// host that does not answer is nothing to be told.
 pub async fn findings(config: &SandboxConfig) -> Vec<Finding> {
+    let needed = config.backend == SandboxBackend::Docker;
     let mut findings = Vec::new();
     for endpoint in host::endpoints(&config.docker.hosts) {
         let finding = |ok, detail: String, remedy: Option<&str>| Finding {
             name: "docker".to_owned(),
             ok,
-            needed: config.backend == SandboxBackend::Docker,
+            needed,
             detail: format!("`{}`: {detail}", endpoint.url),
             remedy: remedy.map(str::to_owned),
         };
@@ -24,10 +32,15 @@ pub async fn findings(config: &SandboxConfig) -> Vec<Finding> {
             let found = image::fingerprint_on(&docker, name).await?;
             Ok::<_, bollard::errors::Error>((info, expected, found))
         };
-        findings.push(match asked.await {
-            Err(error) => finding(
+        let answer = match timeout(ANSWER_TIMEOUT, asked).await {
+            Ok(answer) => answer.map_err(|error| error.to_string()),
+            Err(_) => Err(format!("no answer in {} seconds", ANSWER_TIMEOUT.as_secs())),
+        };
+        findings.push(match answer {
+            Err(_) if !needed => continue,
+            Err(why) => finding(
                 false,
-                error.to_string(),
+                why,
                 Some("start a Docker Engine there, or set `sandbox.docker.hosts`"),
             ),
             Ok((info, expected, found)) => {
