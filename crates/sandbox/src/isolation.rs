@@ -309,6 +309,15 @@ mod tests {
     }
 
     #[test]
+    fn the_documentation_names_every_layer_with_its_level() {
+        let page = include_str!("../../../docs/isolation.md");
+        for layer in Layer::ALL {
+            let row = format!("| {} | {} |", layer.name(), layer.demanded_by().name());
+            assert!(page.contains(&row), "{row}");
+        }
+    }
+
+    #[test]
     fn a_limit_on_namespaces_that_is_used_up_is_named() {
         let lacking = Layer::Mount.refused("mount namespace: No space left on device");
         assert!(lacking.remedy.contains("user.max_mnt_namespaces=15000"));
