@@ -191,19 +191,16 @@ async fn allocate(
     let spec = spec(&service, image)?;
     let opened = service.rooms.open(&client, spec, Vec::new(), wait).await;
     let room = opened.map_err(|refusal| {
-        let message = match (&wanted.container_type, refusal.code) {
-            (None, "no_slot") => "No containers available".to_owned(),
-            (Some(wanted), "no_slot") => format!("No {wanted} containers available"),
-            _ => refusal.message.clone(),
-        };
-        let status = match refusal.code {
-            // Its clients know this one for "none is free".
-            "too_many_sandboxes" => StatusCode::SERVICE_UNAVAILABLE,
-            _ => refusal.status,
-        };
+        // One's own limit is, for these clients, the same as that none is free.
+        if !["no_slot", "too_many_sandboxes"].contains(&refusal.code) {
+            return refusal;
+        }
         Refusal {
-            status,
-            message,
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            message: match &wanted.container_type {
+                None => "No containers available".to_owned(),
+                Some(wanted) => format!("No {wanted} containers available"),
+            },
             ..refusal
         }
     })?;

@@ -156,10 +156,12 @@ async fn run_code(
     match run(&service, &client, spec, job).await {
         Ok(reply) => Json(reply).into_response(),
         // Its clients try again after this status and after no other.
-        Err(refusal) if refusal.code == "no_slot" => detail(Refusal {
-            status: axum::http::StatusCode::GATEWAY_TIMEOUT,
-            ..refusal
-        }),
+        Err(refusal) if ["no_slot", "too_many_sandboxes"].contains(&refusal.code) => {
+            detail(Refusal {
+                status: axum::http::StatusCode::GATEWAY_TIMEOUT,
+                ..refusal
+            })
+        }
         Err(refusal) if refusal.status.is_server_error() || refusal.status.as_u16() == 429 => {
             detail(refusal)
         }

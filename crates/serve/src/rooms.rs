@@ -194,7 +194,6 @@ impl Rooms {
         wait: Duration,
     ) -> Result<Arc<Room>, Refusal> {
         self.check_running()?;
-        let claim = self.quotas.sandbox(client)?;
         let slot = {
             let _waiting = During::new(&self.metrics.waiting);
             let slot = timeout(wait, Arc::clone(&self.slots).acquire_owned()).await;
@@ -210,6 +209,8 @@ impl Rooms {
             })?
             .map_err(|_| Refusal::stopping())?
         };
+        // Who waits for a slot does not have a sandbox yet.
+        let claim = self.quotas.sandbox(client)?;
         let (rooms, client) = (Arc::clone(self), client.clone());
         self.carried(async move {
             let opening = During::new(&rooms.metrics.opening);

@@ -14,7 +14,7 @@ def run(script, stdin):
             os._exit(70)
     try:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # the time is over
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         raise
@@ -29,6 +29,7 @@ def be_main(script, stdin):
     import threading
     import types
 
+    os.setsid()  # an interrupt is for the parent
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if stdin is not None:
         source = os.open(stdin, os.O_RDONLY)
