@@ -199,6 +199,7 @@ def make_shell():
         run_cell(shell, cell)
         recorder.clear()
     shell.execution_count = 1
+    shell.scrub = Scrubber()
     sys.last_exc = sys.last_value = sys.last_type = sys.last_traceback = None
     return shell, recorder
 
@@ -318,7 +319,7 @@ class Agent:
         self.most = most
         self.running = False
         self.pid = os.getpid()
-        self.scrub = Scrubber()
+        self.scrub = shell.scrub
         stock = warnings.formatwarning
         warnings.formatwarning = lambda message, category, filename, lineno, line=None: stock(
             message, category, self.scrub(str(filename)), lineno, line
