@@ -32,6 +32,12 @@ pub enum Verb {
     Show(ShowArguments),
     /// Offer sandboxes over HTTP to other programs, by an API of our own, DSGym's or SandboxFusion's
     Serve(ServeArguments),
+    /// Make the image of Docker sandboxes, list such images, or remove what dead runs left on the hosts
+    Sandbox {
+        /// What to do with them
+        #[command(subcommand)]
+        verb: SandboxVerb,
+    },
     /// Check what this machine has: Python, isolation, models, disk; with a remedy for what is missing
     Doctor(ConfigArguments),
     /// Write a commented configuration file
@@ -199,6 +205,40 @@ pub struct InitArguments {
     /// Where to write it
     #[arg(value_name = "FILE", default_value = "synth.toml")]
     pub file: PathBuf,
+}
+
+/// `synth sandbox`
+#[derive(Subcommand)]
+pub enum SandboxVerb {
+    /// Make the image on every configured host, from Debian's packages and PyPI; nothing is done where it is there already
+    Build(BuildArguments),
+    /// Say which image each host has
+    Images(ConfigArguments),
+    /// Remove containers of dead owners and data volumes that nobody holds
+    Sweep(ConfigArguments),
+}
+
+/// `synth sandbox build`
+#[derive(Args)]
+pub struct BuildArguments {
+    #[command(flatten)]
+    pub config: ConfigArguments,
+
+    /// An image of `[sandbox.images]`; the default one where it is left out
+    #[arg(long, value_name = "NAME", default_value = "")]
+    pub image: String,
+
+    /// Build on this host rather than on those of the configuration
+    #[arg(long, value_name = "URL")]
+    pub host: Option<String>,
+
+    /// Write the root filesystem to a tarball for `docker import`, and do no more
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["host", "context"])]
+    pub output: Option<PathBuf>,
+
+    /// Write a Dockerfile with what it needs to a folder for `docker build`, where a registry is in reach, and do no more
+    #[arg(long, value_name = "DIR", conflicts_with = "host")]
+    pub context: Option<PathBuf>,
 }
 
 /// `synth serve`

@@ -10,6 +10,7 @@ mod output;
 mod plan;
 mod progress;
 mod run;
+mod sandbox;
 mod serve;
 mod show;
 mod status;
@@ -79,6 +80,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Verb::Status(arguments) => status::status(&arguments),
         Verb::Show(arguments) => show::show(&arguments).await,
         Verb::Serve(arguments) => serve::serve(arguments).await,
+        Verb::Sandbox { verb } => sandbox::sandbox(verb).await,
         Verb::Doctor(arguments) => doctor::doctor(&arguments).await,
         Verb::Init(arguments) => init::init(&arguments),
         Verb::Score => unreachable!("it is answered before the runtime starts"),

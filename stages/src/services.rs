@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use synth_core::config::{Config, Provider};
+use synth_core::config::{Config, Provider, SandboxBackend};
 use synth_core::{Fingerprint, Memo, MemoError, RecordError};
 use synth_llm::{Budget, ChatModel, Meter, ModelError};
 use synth_pipeline::{Spend, StageError, WorkError};
-use synth_score::Scorer;
 use synth_sandbox::Sandboxes;
+use synth_score::Scorer;
 use tokio::sync::OnceCell;
 
 /// Models, sandboxes and memory for one invocation.
@@ -118,6 +118,19 @@ impl Services {
                 .map_err(|error| StageError::Sandbox(error.to_string()))
             })
             .await
+    }
+
+    /// The image in which tasks of this domain run; empty for the default one. Local sandboxes have one environment.
+    pub fn image(&self, domain: &str) -> &str {
+        let sandbox = &self.config.sandbox;
+        match sandbox.backend {
+            SandboxBackend::Local => "",
+            SandboxBackend::Docker => sandbox
+                .docker
+                .by_domain
+                .get(domain)
+                .map_or("", String::as_str),
+        }
     }
 
     /// A model's failure is the item's, unless nobody can go on. An endpoint that could not be reached once in this

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use synth_core::{
-    Fingerprint, Limits, Memo, MemoError, Observation, Role, Sampling, ScaffoldKind, Stop,
+    Display, Fingerprint, Limits, Memo, MemoError, Observation, Role, Sampling, ScaffoldKind, Stop,
     TrajectoryId, Usage,
 };
 use synth_llm::{ChatModel, ChatReply, ChatRequest, Finish, Message, ModelError};
@@ -85,14 +85,21 @@ impl Sandbox for ScriptedSandbox {
     async fn execute(&mut self, code: &str) -> Result<CellResult, SandboxError> {
         self.executed.lock().unwrap().push(code.to_owned());
         let duration_ms = if code == "slow" { 10_000 } else { 1 };
+        let image = (code == "plot").then(|| b"an image".to_vec());
+        let display = |content: &Vec<u8>| Display {
+            media_type: "image/png".to_owned(),
+            blake3: Fingerprint::of_bytes(content),
+            bytes: content.len() as u64,
+        };
         Ok(CellResult {
             observation: Observation {
                 stdout: format!("ran {code}"),
                 duration_ms,
                 memory_peak_bytes: Some(1),
+                displays: image.iter().map(display).collect(),
                 ..Observation::default()
             },
-            displays: Vec::new(),
+            displays: image.into_iter().collect(),
         })
     }
 
@@ -152,6 +159,7 @@ struct Bench {
     artifacts: Vec<String>,
     max_tokens: u64,
     told: Vec<Message>,
+    shown: Vec<Vec<u8>>,
 }
 
 impl Bench {
@@ -170,6 +178,7 @@ impl Bench {
             artifacts: Vec::new(),
             max_tokens: 10_000,
             told: Vec::new(),
+            shown: Vec::new(),
         }
     }
 
@@ -203,6 +212,7 @@ impl Bench {
             request: "What is it?".to_owned(),
             sampling: Sampling::default(),
             sample: 0,
+            image: "",
             files: &[],
             limits: &self.limits,
             max_tokens: self.max_tokens,
@@ -213,6 +223,14 @@ impl Bench {
         };
         let played = episode.play(&services, &blobs).await.unwrap();
         self.told = model.told.into_inner().unwrap();
+        let observations = played
+            .turns
+            .iter()
+            .filter_map(|turn| turn.observation.as_ref());
+        self.shown = observations
+            .flat_map(|observation| &observation.displays)
+            .map(|display| blobs.read(display.blake3).unwrap())
+            .collect();
         played
     }
 
@@ -251,6 +269,19 @@ async fn code_is_run_and_its_output_told_until_the_answer() {
     );
     assert_eq!(played.usage.prompt_tokens, 270);
     assert_eq!(bench.sandboxes.closed.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn an_image_is_stored_by_its_hash_and_named_in_the_text() {
+    let mut bench = Bench::new();
+    let played = bench
+        .play(&["<code>plot</code>", "<answer>42</answer>"])
+        .await;
+    assert_eq!(bench.shown, [b"an image"]);
+    assert_eq!(
+        played.turns[3].content,
+        "<information>\nran plot\n[image/png, 8 bytes]\n</information>"
+    );
 }
 
 #[tokio::test]

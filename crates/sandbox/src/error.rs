@@ -100,6 +100,9 @@ impl SandboxError {
         )
     }
 
+    /// The reason of what another machine may do instead.
+    pub const UNAVAILABLE: &'static str = "unavailable";
+
     /// A short name to count by.
     pub const fn reason(&self) -> &'static str {
         match self {
@@ -111,7 +114,7 @@ impl SandboxError {
             Self::Path(_) => "bad_path",
             Self::File { .. } => "file",
             Self::Data { .. } => "data_file",
-            Self::Unavailable { .. } => "unavailable",
+            Self::Unavailable { .. } => Self::UNAVAILABLE,
             Self::Docker { .. } => "docker",
             Self::Image(_) => "no_image",
             Self::Closed => "closed",

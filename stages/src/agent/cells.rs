@@ -2,20 +2,28 @@
 //!
 //! What a cell printed is remembered under the episode, the cell's place and its code. On the way back to where a crash
 //! was, remembered cells are not run; when the first new one comes, a sandbox is opened, the earlier ones are run again to
-//! rebuild its variables, and what they print then is thrown away: the conversation rests on what was seen first.
+//! rebuild its variables, and what they print then is thrown away: the conversation rests on what was seen first. The same is done
+//! when the machine under a sandbox dies.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use synth_core::{DataFile, Fingerprint, Limits, Observation, TrajectoryId};
+use synth_core::{DataFile, Fingerprint, Observation, TrajectoryId};
 use synth_pipeline::{Blobs, StageError, WorkError};
-use synth_sandbox::{Artifact, MountedFile, Sandbox, SandboxError, SandboxLimits, SandboxSpec};
+use synth_sandbox::{
+    Artifact, CellResult, MountedFile, Sandbox, SandboxError, SandboxLimits, SandboxSpec,
+};
 
+use super::Episode;
 use crate::services::Services;
+
+/// How often an episode is taken to another host.
+const MOVES: usize = 2;
 
 /// The cells of one episode and the sandbox behind them.
 pub struct Cells<'a> {
     services: &'a Services,
+    blobs: &'a Blobs,
     episode: TrajectoryId,
     spec: SandboxSpec,
     conditions: Fingerprint,
@@ -25,23 +33,26 @@ pub struct Cells<'a> {
 
 impl<'a> Cells<'a> {
     /// No sandbox is opened yet.
-    pub fn new(
-        services: &'a Services,
-        blobs: &Blobs,
-        episode: &TrajectoryId,
-        files: &[DataFile],
-        limits: &Limits,
-        seed: u64,
-    ) -> Self {
+    pub fn new(services: &'a Services, blobs: &'a Blobs, episode: &Episode<'_>) -> Self {
+        let Episode {
+            id,
+            image,
+            files,
+            limits,
+            seed,
+            ..
+        } = *episode;
         let mount = |file: &DataFile| MountedFile {
             path: file.path.clone(),
             host_path: blobs.path(file.blake3),
         };
         Self {
             services,
-            episode: episode.clone(),
+            blobs,
+            episode: id.clone(),
             spec: SandboxSpec {
-                label: episode.to_string(),
+                label: id.to_string(),
+                image: image.to_owned(),
                 files: files.iter().map(mount).collect(),
                 seed,
                 limits: SandboxLimits {
@@ -50,9 +61,9 @@ impl<'a> Cells<'a> {
                     output_bytes: limits.output_bytes,
                     ..SandboxLimits::default()
                 },
-                ..SandboxSpec::default()
             },
             conditions: Fingerprint::of(&(
+                image,
                 files,
                 limits,
                 seed,
@@ -79,13 +90,9 @@ impl<'a> Cells<'a> {
         let observation: Observation = if let Some(observation) = remembered {
             observation
         } else {
-            let observation = self
-                .open()
-                .await?
-                .execute(code)
-                .await
-                .map_err(work_error)?
-                .observation;
+            let result = self.execute(code).await?;
+            keep(self.blobs.clone(), result.displays).await?;
+            let observation = result.observation;
             let bytes =
                 serde_json::to_vec(&observation).expect("an observation serialises to JSON");
             memo.put(key, bytes).await.map_err(StageError::from)?;
@@ -93,6 +100,24 @@ impl<'a> Cells<'a> {
         };
         self.earlier.push(code.to_owned());
         Ok(observation)
+    }
+
+    /// Runs a cell. One whose host is gone is run elsewhere, after those before it, whose variables it may need.
+    async fn execute(&mut self, code: &str) -> Result<CellResult, WorkError> {
+        for _ in 0..MOVES {
+            match self.attempt(code).await {
+                Err(WorkError::Record(error)) if error.reason == SandboxError::UNAVAILABLE => {
+                    self.sandbox = None;
+                }
+                outcome => return outcome,
+            }
+        }
+        self.attempt(code).await
+    }
+
+    async fn attempt(&mut self, code: &str) -> Result<CellResult, WorkError> {
+        let sandbox = self.open().await?;
+        sandbox.execute(code).await.map_err(work_error)
     }
 
     /// Files that the agent left, those of `paths` that are regular files of at most `max_bytes`.
@@ -144,6 +169,23 @@ impl<'a> Cells<'a> {
         }
         Ok(self.sandbox.as_mut().expect("it was opened just now"))
     }
+}
+
+/// Stores what a cell showed, before any record names it.
+async fn keep(blobs: Blobs, displays: Vec<Vec<u8>>) -> Result<(), WorkError> {
+    if displays.is_empty() {
+        return Ok(());
+    }
+    let store = move || {
+        displays
+            .iter()
+            .try_for_each(|content| blobs.put(content).map(drop))
+    };
+    let stored = tokio::task::spawn_blocking(store)
+        .await
+        .unwrap_or_else(|error| Err(std::io::Error::other(error)));
+    stored
+        .map_err(|error| StageError::Files(format!("store what a cell displayed: {error}")).into())
 }
 
 fn work_error(error: SandboxError) -> WorkError {

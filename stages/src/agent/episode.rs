@@ -27,6 +27,8 @@ pub struct Episode<'a> {
     pub sampling: Sampling,
     /// Which independent draw this is.
     pub sample: u32,
+    /// The image of its sandbox; empty for the default one.
+    pub image: &'a str,
     /// What it may read.
     pub files: &'a [DataFile],
     /// Its limits.
@@ -62,7 +64,7 @@ pub struct Played {
 impl Episode<'_> {
     /// Plays it. The sandbox is closed on every way out.
     pub async fn play(&self, services: &Services, blobs: &Blobs) -> Result<Played, WorkError> {
-        let mut cells = Cells::new(services, blobs, self.id, self.files, self.limits, self.seed);
+        let mut cells = Cells::new(services, blobs, self);
         let played = self.turns(services, &mut cells).await;
         cells.close().await;
         played

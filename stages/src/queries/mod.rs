@@ -169,6 +169,7 @@ async fn explore(cx: &Cx<'_>, exploration: Exploration) -> Result<Outcome<Query>
         request,
         sampling: sampling.clone(),
         sample: index,
+        image: cx.services.image(&task.domain),
         files: &task.files,
         limits: &task.limits,
         max_tokens: cx.config.trajectories.max_tokens,

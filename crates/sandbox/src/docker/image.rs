@@ -151,6 +151,25 @@ pub async fn build(
     Ok(built)
 }
 
+/// In words, whether each configured host has this image.
+pub async fn states(config: &SandboxConfig, image: &Image) -> Vec<(String, String)> {
+    let mut states = Vec::new();
+    for endpoint in host::endpoints(&config.docker.hosts) {
+        let found = async {
+            let docker = host::connect(&endpoint).await?;
+            fingerprint_on(&docker, &image.name).await
+        };
+        let state = match found.await {
+            Ok(Some(found)) if found == image.fingerprint => "ready".to_owned(),
+            Ok(Some(_)) => "made by another version; run `synth sandbox build`".to_owned(),
+            Ok(None) => "missing; run `synth sandbox build`".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        states.push((endpoint.url, state));
+    }
+    states
+}
+
 /// What the image on a host was made from; `None` when there is no such image.
 pub async fn fingerprint_on(docker: &Docker, name: &str) -> Result<Option<String>, EngineError> {
     match docker.inspect_image(name).await {

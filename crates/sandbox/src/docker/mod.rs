@@ -6,7 +6,6 @@
 //! stream. `owner` and `sweep` see to it that nothing outlives its owner; `image` and `rootfs` make the image.
 
 use std::io::Read;
-use std::path::Path;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -37,7 +36,7 @@ mod rootfs;
 mod sweep;
 mod volume;
 
-pub use image::{Built, Image, build};
+pub use image::{Built, Image, build, states};
 pub use probe::findings;
 pub use sweep::Swept;
 
@@ -631,13 +630,4 @@ impl Sandbox for DockerSandbox {
             running.child.close().await;
         }
     }
-}
-
-/// Writes what `docker build` needs for an image.
-pub fn write_context(
-    config: &SandboxConfig,
-    name: &str,
-    folder: &Path,
-) -> Result<(), SandboxError> {
-    Image::named(config, name)?.write_context(folder)
 }
