@@ -354,9 +354,7 @@ pub struct SandboxConfig {
 }
 
 /// How much isolation is demanded; each level demands what the one before it does.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Isolation {
     /// Nothing: whatever there is.
