@@ -18,5 +18,6 @@ mod killed;
 mod mini;
 mod models;
 mod scoring;
+mod serve;
 mod suite;
 mod support;

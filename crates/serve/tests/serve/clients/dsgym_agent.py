@@ -52,7 +52,7 @@ def trajectory(manager, number, failures):
     try:
         tools = Tools(manager)
         assert tools.execute("import pandas as pd\nframe = pd.DataFrame({'x': [1, 2, 3]})") == ""
-        assert tools.execute(f"frame.x.sum() + {number}").endswith(str(6 + number))
+        assert tools.execute(f"int(frame.x.sum()) + {number}") == str(6 + number)
         assert tools.execute("print(len(frame))") == "[stdout] 3\n"
         failed = tools.execute("frame.y")
         assert failed.startswith("AttributeError: ") and "Traceback (most recent call last)" in failed, failed
