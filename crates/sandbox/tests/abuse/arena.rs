@@ -194,7 +194,7 @@ impl Arena {
             }],
             seed: 7,
             limits: SandboxLimits {
-                cell: Duration::from_secs(8),
+                cell: Duration::from_secs(15),
                 memory_bytes: 256 << 20,
                 processes: 48,
                 output_bytes: 10_000,
@@ -271,7 +271,7 @@ impl Arena {
             Some(sandbox) => sandbox,
             None => {
                 let mut spec = self.spec();
-                spec.limits.cell = Duration::from_secs(20);
+                spec.limits.cell = Duration::from_secs(40);
                 let mut sandbox = self.sandboxes.open(&spec).await.unwrap();
                 sandbox
                     .write_file("secret", secret.as_bytes())

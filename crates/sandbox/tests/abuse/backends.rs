@@ -7,6 +7,8 @@ use futures::future::BoxFuture;
 use synth_core::config::SandboxConfig;
 use synth_sandbox::{LocalSandboxes, SandboxError, Sandboxes};
 
+use crate::support;
+
 /// A backend under attack.
 pub struct Backend {
     /// In the names of its tests.
@@ -23,10 +25,16 @@ pub enum Started {
     Lacks(String),
 }
 
-pub static ALL: &[Backend] = &[Backend {
-    name: "local",
-    start: local,
-}];
+pub static ALL: &[Backend] = &[
+    Backend {
+        name: "local",
+        start: local,
+    },
+    Backend {
+        name: "docker",
+        start: docker,
+    },
+];
 
 fn config() -> SandboxConfig {
     SandboxConfig {
@@ -44,6 +52,18 @@ fn local(slots: usize, scratch: &Path) -> BoxFuture<'_, Result<Started, SandboxE
             Err(error @ SandboxError::Isolation { .. }) => Ok(Started::Lacks(error.to_string())),
             Err(error) => Err(error),
         }
+    }
+    .boxed()
+}
+
+fn docker(slots: usize, _scratch: &Path) -> BoxFuture<'_, Result<Started, SandboxError>> {
+    async move {
+        Ok(
+            match support::start_docker(&support::docker_config(), slots).await {
+                Ok(sandboxes) => Started::Runs(Box::new(sandboxes)),
+                Err(why) => Started::Lacks(why),
+            },
+        )
     }
     .boxed()
 }

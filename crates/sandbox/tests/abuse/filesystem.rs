@@ -104,20 +104,23 @@ async fn the_environment_holds_nothing_of_the_orchestrator(scene: &mut Scene<'_>
 async fn the_memory_inherited_from_the_zygote_holds_no_secret(scene: &mut Scene<'_>) {
     scene.cell_seconds(60);
     scene.spec.limits.memory_bytes = 1 << 30;
-    // The needles are put together here only, and backwards, so that the cell does not find itself.
+    // Patterns that do not match themselves, so that the cell does not find its own code.
     let folder = scene.arena.folder.display().to_string();
-    let reversed: Vec<String> = ["SYNTH_ABUSE_SECRET=", "SLEEPERS_SECRET=", &folder]
-        .map(|text| text.chars().rev().collect())
-        .into();
+    let (last, rest) = (&folder[folder.len() - 1..], &folder[..folder.len() - 1]);
+    let patterns = [
+        "SYNTH_ABUSE_SECRE[T]=".into(),
+        "SLEEPERS_SECRE[T]=".into(),
+        format!("{rest}[{last}]"),
+    ];
     let code = format!(
-        "import re\nreversed_needles = {reversed:?}\nhits = []\nscanned = 0\nwith open('/proc/self/maps') as maps, open('/proc/self/mem', 'rb', buffering=0) as memory:\n    \
+        "import re\npatterns = [re.compile(text.encode()) for text in {patterns:?}]\nhits, scanned = set(), 0\n\
+         with open('/proc/self/maps') as maps, open('/proc/self/mem', 'rb', buffering=0) as memory:\n    \
          for line in maps.read().splitlines():\n        fields = line.split()\n        start, end = (int(part, 16) for part in fields[0].split('-'))\n        \
-         if 'w' not in fields[1] or end - start > 512 << 20 or len(fields) > 5 and fields[5] in ('[vvar]', '[vsyscall]'): continue\n        \
+         if 'w' not in fields[1] or end - start > 512 << 20: continue\n        \
          try:\n            memory.seek(start)\n            block = memory.read(end - start)\n        except (OSError, ValueError): continue\n        scanned += len(block)\n        \
-         for index, needle in enumerate(reversed_needles):\n            if needle[::-1].encode() in block: hits.append((index, fields[-1]))\n        del block\n\
-         print(sorted(set(index for index, _ in hits)), scanned > 1 << 20)"
+         hits |= {{index for index, pattern in enumerate(patterns) if pattern.search(block)}}\nprint(sorted(hits), scanned > 1 << 20)"
     );
-    // The third is the folder of the data files: where they lie on the host is no secret of an environment, but nobody's business.
+    // The third is where the data files lie on the host: no secret of an environment, but nobody's business.
     assert_eq!(scene.stdout(&code).await, "[] True\n");
 }
 

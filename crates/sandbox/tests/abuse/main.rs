@@ -29,6 +29,8 @@ mod output;
 mod processes;
 mod protocol;
 mod scene;
+#[path = "../support/mod.rs"]
+mod support;
 mod time;
 
 use arena::{Arena, SECRET_VARIABLE};

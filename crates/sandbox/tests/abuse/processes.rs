@@ -172,7 +172,7 @@ async fn an_interpreter_that_aborts_is_said_to_have_died(scene: &mut Scene<'_>) 
 }
 
 async fn an_interpreter_that_stops_itself_is_killed_at_the_limit(scene: &mut Scene<'_>) {
-    scene.cell_seconds(1);
+    scene.cell_seconds(2);
     let observation = scene
         .run("import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)")
         .await;
@@ -185,7 +185,7 @@ async fn an_interpreter_that_stops_itself_is_killed_at_the_limit(scene: &mut Sce
 async fn an_interpreter_that_is_stopped_between_cells_is_killed_at_the_limit(
     scene: &mut Scene<'_>,
 ) {
-    scene.cell_seconds(1);
+    scene.cell_seconds(2);
     let code = "import os, signal, subprocess\nsubprocess.Popen(['sh', '-c', f'sleep 0.3; kill -STOP {os.getpid()}']);";
     scene.stdout(code).await;
     tokio::time::sleep(std::time::Duration::from_millis(800)).await;

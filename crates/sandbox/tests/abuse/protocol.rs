@@ -30,7 +30,7 @@ attempts![
     an_agent_found_in_memory_and_altered_breaks_its_own_cells_alone,
 ];
 
-/// Finds the agent's line, the nonce of the running cell and a way to send frames.
+/// Finds the agent's line, the nonce of the running cell, which waits in it unread, and a way to send frames.
 const KIT: &str = r#"
 import gc, json, os, socket, stat, struct, sys, time
 def lines():
@@ -48,14 +48,13 @@ def send(data):
         os.set_blocking(number, True)
         view = memoryview(data)
         while view: view = view[os.write(number, view):]
-def nonce():
-    frame = sys._getframe()
-    while frame:
-        for value in list(frame.f_locals.values()):
-            if isinstance(value, dict) and 'nonce' in value and 'code' in value: return value['nonce']
-        frame = frame.f_back
-    for value in gc.get_objects():
-        if isinstance(value, dict) and 'nonce' in value and 'code' in value: return value['nonce']
+def waiting(peek):
+    for number in lines():
+        line = socket.socket(fileno=os.dup(number))
+        with line:
+            data = line.recv(32, socket.MSG_DONTWAIT | (socket.MSG_PEEK if peek else 0))
+            return data.decode()
+def nonce(): return waiting(True)
 def reply(secret, **more):
     body = {'version': VERSION, 'nonce': secret, 'status': 'ok', 'value': 'forged', **more}
     return frame(json.dumps(body).encode() + b'\n')
@@ -212,9 +211,9 @@ async fn an_agent_that_is_replaced_still_has_a_time_limit(scene: &mut Scene<'_>)
     scene.deranges_itself();
     scene.cell_seconds(2);
     // It reads the orders to the agent itself, and answers the first of them as it likes, the second never.
-    let code = "import signal\nfor number in (signal.SIGINT, signal.SIGTERM): signal.signal(number, signal.SIG_IGN)\nsend(reply(nonce()))\nline = lines()[0]\nos.set_blocking(line, True)\n\
+    let code = "import signal\nfor number in (signal.SIGINT, signal.SIGTERM): signal.signal(number, signal.SIG_IGN)\nsend(reply(waiting(False)))\nline = lines()[0]\nos.set_blocking(line, True)\n\
         def exactly(length):\n    data = b''\n    while len(data) < length: data += os.read(line, length - len(data))\n    return data\n\
-        request = json.loads(exactly(struct.unpack('>I', exactly(4))[0]))\nsend(reply(request['nonce'], value='usurped'))\nwhile True: time.sleep(1)";
+        exactly(struct.unpack('>I', exactly(4))[0])\nsend(reply(exactly(32).decode(), value='usurped'))\nwhile True: time.sleep(1)";
     scene.run(&format!("{}{code}", kit())).await;
     let observation = scene.run("40 + 2").await;
     assert!(
