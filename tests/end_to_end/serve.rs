@@ -114,7 +114,7 @@ fn strangers_are_let_in_by_token_alone_and_the_token_shows_nowhere() {
 #[test]
 fn ctrl_c_lets_a_cell_end_and_twice_stops_at_once() {
     let place = Place::empty();
-    let (mut server, address) = start(&place, &["--slots", "2"]);
+    let (server, address) = start(&place, &["--slots", "2"]);
     let cells = open(&address);
     let cell = send(
         &address,
