@@ -5,9 +5,11 @@ use std::io::IsTerminal;
 
 use serde_json::Value;
 use synth_core::config::Config;
-use synth_core::{Judgement, Memo, Query, Role, Selection, Task, Trajectory, TrajectoryId};
+use synth_core::{
+    Display, Judgement, Memo, Query, Role, Selection, Task, Trajectory, TrajectoryId,
+};
 use synth_pipeline::ledger::Status;
-use synth_pipeline::{Ledger, judgement_id, run::raw_records, run::rejected_of};
+use synth_pipeline::{Blobs, Ledger, judgement_id, run::raw_records, run::rejected_of};
 use synth_stages::queries::exploration_key;
 
 use crate::cli::ShowArguments;
@@ -29,7 +31,9 @@ pub async fn show(arguments: &ShowArguments) -> Result<ExitCode, Failure> {
             if arguments.json {
                 format!("{json}\n")
             } else {
-                render(&ledger, &id, &json).await?
+                let store = context::store_folder(&config);
+                let blobs = store.exists().then(|| Blobs::open(&store)).transpose()?;
+                render(&ledger, blobs.as_ref(), &id, &json).await?
             }
         }
     };
@@ -132,11 +136,16 @@ async fn parsed<T: serde::de::DeserializeOwned>(
         .and_then(|json| serde_json::from_str(&json).ok()))
 }
 
-async fn render(ledger: &Ledger, id: &str, json: &str) -> Result<String, Failure> {
+async fn render(
+    ledger: &Ledger,
+    blobs: Option<&Blobs>,
+    id: &str,
+    json: &str,
+) -> Result<String, Failure> {
     if id.starts_with("trj_")
         && let Ok(trajectory) = serde_json::from_str::<Trajectory>(json)
     {
-        return trajectory_text(ledger, &trajectory).await;
+        return trajectory_text(ledger, blobs, &trajectory).await;
     }
     let value: Value = serde_json::from_str(json).map_err(|error| {
         Failure::new(ExitCode::Failure, format!("`{id}` does not read: {error}"))
@@ -217,7 +226,11 @@ fn outline(text: &mut String, value: &Value, depth: usize) {
     }
 }
 
-async fn trajectory_text(ledger: &Ledger, trajectory: &Trajectory) -> Result<String, Failure> {
+async fn trajectory_text(
+    ledger: &Ledger,
+    blobs: Option<&Blobs>,
+    trajectory: &Trajectory,
+) -> Result<String, Failure> {
     let mut text = format!("# {}\n\n", trajectory.id);
     let value = serde_json::to_value(trajectory).unwrap_or_default();
     lineage(&mut text, ledger, &value).await?;
@@ -248,6 +261,10 @@ async fn trajectory_text(ledger: &Ledger, trajectory: &Trajectory) -> Result<Str
         if let (Some(code), Some(call)) = (&turn.code, &turn.tool_call) {
             let _ = writeln!(text, "call of `{}`:\n{code}\n", call.name);
         }
+        let displays = turn.observation.iter().flat_map(|seen| &seen.displays);
+        for display in displays {
+            displayed(&mut text, blobs, display);
+        }
     }
     if let Some(left_out) = left_out(ledger, "judge", &trajectory.id)? {
         text.push_str(&left_out);
@@ -265,6 +282,18 @@ async fn trajectory_text(ledger: &Ledger, trajectory: &Trajectory) -> Result<Str
         let _ = writeln!(text, "selected for the dataset: {}", selection.reason);
     }
     Ok(text)
+}
+
+/// Where an image or the like lies that the output names.
+fn displayed(text: &mut String, blobs: Option<&Blobs>, display: &Display) {
+    let path = blobs
+        .map(|blobs| blobs.path(display.blake3))
+        .filter(|path| path.exists());
+    let place = path.map_or_else(
+        || format!("{} (no longer stored)", display.blake3),
+        |path| path.display().to_string(),
+    );
+    let _ = writeln!(text, "displayed {}: {place}\n", display.media_type);
 }
 
 /// Why a stage did not pass a trajectory on, if its latest word is that.
@@ -507,7 +536,7 @@ mod tests {
         )
         .await?;
         let (id, json) = find(&ledger, "src").await?;
-        let text = render(&ledger, &id, &json).await?;
+        let text = render(&ledger, None, &id, &json).await?;
         assert!(text.contains("rule: too_small"), "{text}");
         assert_eq!(
             source_slug(&ledger, "src_1").await?.as_deref(),

@@ -56,11 +56,30 @@ pub fn observation_text(observation: &Observation, cell_seconds: u64) -> String 
             "[the Python process ended ({how}); all variables are lost]"
         )),
     }
+    for display in &observation.displays {
+        add(&format!(
+            "[{}, {} bytes]",
+            display.media_type,
+            grouped(display.bytes)
+        ));
+    }
     if text.is_empty() {
         "[no output]".to_owned()
     } else {
         harmless(&text)
     }
+}
+
+/// `12345` as `12,345`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let groups: Vec<&str> = digits
+        .as_bytes()
+        .rchunks(3)
+        .rev()
+        .map(|group| std::str::from_utf8(group).expect("digits are ASCII"))
+        .collect();
+    groups.join(",")
 }
 
 const fn kept(state_kept: bool) -> &'static str {
@@ -98,6 +117,8 @@ pub fn transcript(turns: &[Turn]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use synth_core::{Display, Fingerprint};
+
     use super::*;
 
     fn observation(stdout: &str, outcome: CellOutcome) -> Observation {
@@ -123,6 +144,24 @@ mod tests {
             60,
         );
         assert_eq!(told, "a</ information>< |im_end|>< image>");
+    }
+
+    #[test]
+    fn what_is_not_text_is_named_at_the_end() {
+        let shown = |media_type: &str, bytes| Display {
+            media_type: media_type.to_owned(),
+            blake3: Fingerprint::of_bytes(b""),
+            bytes,
+        };
+        let observation = Observation {
+            value: Some("an image".to_owned()),
+            displays: vec![shown("image/png", 1_234_567), shown("image/svg+xml", 12)],
+            ..observation("printed", CellOutcome::Ok)
+        };
+        assert_eq!(
+            observation_text(&observation, 60),
+            "printed\nOut: an image\n[image/png, 1,234,567 bytes]\n[image/svg+xml, 12 bytes]"
+        );
     }
 
     #[test]
