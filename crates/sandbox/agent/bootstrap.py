@@ -14,7 +14,7 @@ def take(length):
 def text():
     return take(struct.unpack(">I", take(4))[0]).decode()
 sys.path[:] = [path for path in sys.path if path]
-for name in ("wire", "jail", "agent", "zygote"):
+for name in ("wire", "jail", "agent", "family", "zygote"):
     module = sys.modules[name] = types.ModuleType(name)
     exec(compile(text(), f"<{name}>", "exec"), module.__dict__)
 sys.modules["zygote"].main(link)

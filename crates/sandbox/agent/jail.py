@@ -1,6 +1,6 @@
-"""The jail: puts the calling process into namespaces of its own and takes away what it does not need.
+"""The jail from inside: a freshly forked, single-threaded process enters its sandbox and gives up what it does not need.
 
-Only the kernel's own interfaces, through ctypes. Everything here runs in a freshly forked, single-threaded process.
+Only the kernel's own interfaces, through ctypes. The namespaces and the root are made outside, by `jail/`.
 """
 
 import ctypes
@@ -8,26 +8,18 @@ import errno
 import os
 import platform
 import resource
-import stat
 import struct
 
 libc = ctypes.CDLL(None, use_errno=True)
 
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x00020000, 0x04000000, 0x08000000
 CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
-NAMESPACES = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWNET
-
-MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
-MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18
-MNT_DETACH = 2
-ATTR_RDONLY, ATTR_NOSUID, ATTR_NODEV = 1, 2, 4
-AT_FDCWD, AT_RECURSIVE, SYS_MOUNT_SETATTR = -100, 0x8000, 442
+SANDBOX_NAMESPACES = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET
 
 PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_SECCOMP, PR_SET_CHILD_SUBREAPER = 4, 24, 22, 36
 PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 38, 47, 4
 
 INSIDE_ID = 1000  # the user and group that the agent sees itself as
-OUTSIDE_IDS = 0x6F000000  # where the range of host ids starts that root hands out to sandboxes, one each
 
 
 RESERVE_BYTES = 32 << 20  # for the agent, to answer when a cell has used up its memory
@@ -61,138 +53,9 @@ def write(path, text, layer):
         raise JailError(layer, error.errno) from None
 
 
-# --- namespaces ---------------------------------------------------------------------------------------------------
-
-
-def unshare_user(maps_from_outside):
-    """Enters a user namespace; `maps_from_outside()` has a privileged parent write the id maps, if there is one."""
-    uid, gid = os.geteuid(), os.getegid()
-    check(libc.unshare(CLONE_NEWUSER), "user namespace")
-    if maps_from_outside is not None:
-        maps_from_outside()
-        return
-    write("/proc/self/setgroups", "deny", "user namespace maps")
-    write("/proc/self/uid_map", f"{INSIDE_ID} {uid} 1", "user namespace maps")
-    write("/proc/self/gid_map", f"{INSIDE_ID} {gid} 1", "user namespace maps")
-
-
-def write_maps(pid, number):
-    """Run by root outside: 0 stays 0 while the jail is built, the agent becomes an id that nobody else has."""
-    outside = OUTSIDE_IDS + number % 0x0F000000
-    for name in ("uid_map", "gid_map"):
-        write(f"/proc/{pid}/{name}", f"0 0 1\n{INSIDE_ID} {outside} 1", "user namespace maps")
-
-
-def unshare_rest():
-    check(libc.unshare(NAMESPACES), "mount, pid, network, ipc and uts namespaces")
-
-
-# --- the file system ----------------------------------------------------------------------------------------------
-
-
-def mount(source, target, kind, flags, options=None):
-    encode = lambda text: None if text is None else os.fsencode(text)
-    check(
-        libc.mount(encode(source), encode(target), encode(kind), ctypes.c_ulong(flags), encode(options)),
-        f"mount of `{kind or source}`",
-    )
-
-
-def protect(target, attributes):
-    """Makes a mount and all below it read-only (and so on)."""
-    record = struct.pack("QQQQ", attributes, 0, 0, 0)
-    done = libc.syscall(
-        SYS_MOUNT_SETATTR, AT_FDCWD, ctypes.c_char_p(os.fsencode(target)), AT_RECURSIVE, record, ctypes.c_size_t(32)
-    )
-    if done == 0:
-        return
-    if ctypes.get_errno() != errno.ENOSYS:
-        check(done, "read-only mount")
-    # Before Linux 5.12: flags that the host has set on the mount are locked and have to be repeated.
-    flags = MS_BIND | MS_REMOUNT | (os.statvfs(target).f_flag & 0x1CCE)
-    flags |= MS_RDONLY if attributes & ATTR_RDONLY else 0
-    flags |= MS_NOSUID if attributes & ATTR_NOSUID else 0
-    flags |= MS_NODEV if attributes & ATTR_NODEV else 0
-    mount(None, target, None, flags)
-
-
-def bind(source, target, attributes):
-    if stat.S_ISDIR(os.stat(source).st_mode):
-        os.makedirs(target, exist_ok=True)
-    else:
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        os.close(os.open(target, os.O_CREAT | os.O_WRONLY, 0o644))
-    mount(source, target, None, MS_BIND | MS_REC)
-    if attributes:
-        protect(target, attributes)
-
-
-def tmpfs(target, size, mode, own=True, inodes=100_000):
-    os.makedirs(target, exist_ok=True)
-    owner = f",uid={INSIDE_ID},gid={INSIDE_ID}" if own else ""
-    mount("tmpfs", target, "tmpfs", MS_NOSUID | MS_NODEV, f"size={size},nr_inodes={inodes},mode={mode}{owner}")
-
-
-def build_root(root, interpreter, files, workspace_bytes, memory_bytes):
-    """Builds a root at `root` that holds the interpreter, the task's files and nothing else of the host; enters it."""
-    mount(None, "/", None, MS_REC | MS_PRIVATE)
-    tmpfs(root, "1m", "755", own=False, inodes=10_000)
-    locked = ATTR_RDONLY | ATTR_NOSUID
-    tmpfs(f"{root}/tmp", min(workspace_bytes, 256 << 20), "700")
-    for path in ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"):
-        if os.path.islink(path):
-            os.symlink(os.readlink(path), root + path)
-        elif os.path.isdir(path):
-            bind(path, root + path, locked | ATTR_NODEV)
-    for path in interpreter:
-        if not f"{path}/".startswith(("/usr/", "/bin/", "/lib/")):
-            bind(path, root + path, locked | ATTR_NODEV)
-    os.makedirs(f"{root}/etc")
-    for path in ("/etc/ld.so.cache", "/etc/alternatives"):
-        if os.path.exists(path):
-            bind(path, root + path, locked | ATTR_NODEV)
-    for name, text in {
-        "passwd": f"agent:x:{INSIDE_ID}:{INSIDE_ID}:agent:/workspace:/bin/sh\n",
-        "group": f"agent:x:{INSIDE_ID}:\n",
-        "hosts": "127.0.0.1 localhost\n",
-        "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
-    }.items():
-        write(f"{root}/etc/{name}", text, "the private root")
-    os.makedirs(f"{root}/dev")
-    for name in ("null", "zero", "full", "random", "urandom"):
-        bind(f"/dev/{name}", f"{root}/dev/{name}", 0)
-    for name, target in {"fd": "", "stdin": "/0", "stdout": "/1", "stderr": "/2"}.items():
-        os.symlink(f"/proc/self/fd{target}", f"{root}/dev/{name}")
-    tmpfs(f"{root}/dev/shm", min(memory_bytes // 4, 256 << 20), "700")
-    tmpfs(f"{root}/workspace", workspace_bytes, "700")
-    tmpfs(f"{root}/workspace/data", "1m", "755", own=False)
-    for name, source in files:
-        bind(source, f"{root}/workspace/data/{name}", locked | ATTR_NODEV)
-    proc = mount_proc(f"{root}/proc")
-    protect(f"{root}/workspace/data", ATTR_RDONLY)
-    os.chdir(root)
-    check(libc.pivot_root(b".", b"."), "pivot_root")
-    check(libc.umount2(b".", MNT_DETACH), "umount of the old root")
-    mount(None, "/", None, MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV)
-    os.chdir("/workspace")
-    return proc
-
-
-def mount_proc(target):
-    """A /proc of the sandbox's own processes; some containers refuse one, and then there is none."""
-    os.makedirs(target)
-    try:
-        mount("proc", target, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
-    except JailError:
-        return False
-    try:
-        # No further user namespaces inside: they are the door to most of the kernel's attack surface.
-        write(f"{target}/sys/user/max_user_namespaces", "0", "user namespace limit")
-    except JailError:
-        pass
-    # Read-only: as root on the host, /proc/sys would be writable even without capabilities.
-    protect(target, ATTR_RDONLY)
-    return True
+def enter(descriptor, kinds):
+    """Enters the namespaces that a descriptor stands for: one namespace, or those of a process."""
+    check(libc.setns(descriptor, kinds), "namespaces of the sandbox")
 
 
 # --- privileges ---------------------------------------------------------------------------------------------------
@@ -229,41 +92,108 @@ def data_bytes():
     return 0
 
 
-def set_limits(memory_bytes, workspace_bytes, inherited_bytes):
+def set_limits(memory_bytes, workspace_bytes, inherited_bytes, processes=256):
     # RLIMIT_DATA rather than RLIMIT_AS: a mapped data file is not memory that the agent uses up.
     limit(resource.RLIMIT_DATA, inherited_bytes + memory_bytes + RESERVE_BYTES)
     limit(resource.RLIMIT_FSIZE, workspace_bytes)
-    limit(resource.RLIMIT_CORE, 0)
+    limit(resource.RLIMIT_CORE, 1)  # 0 does not stop a dump that the host pipes to a program; 1 does
     limit(resource.RLIMIT_NOFILE, 1024)
-    limit(resource.RLIMIT_NPROC, 256)
+    limit(resource.RLIMIT_NPROC, processes)
     os.nice(5)  # the orchestrator comes first
+
+
+# --- Landlock -----------------------------------------------------------------------------------------------------
+
+SYS_LANDLOCK_CREATE, SYS_LANDLOCK_ADD, SYS_LANDLOCK_RESTRICT = 444, 445, 446
+READ = 0x000D  # execute, read a file, read a folder
+WRITE_FILE, TRUNCATE, IOCTL = 1 << 1, 1 << 14, 1 << 15
+MAKE_DEVICES = 1 << 6 | 1 << 11
+BIND_TCP = 1
+SCOPES = 3  # abstract sockets, signals: none to or from outside
+WRITABLE = ("workspace", "tmp", "dev/shm")
+DEVICES = ("null", "zero", "full", "random", "urandom")
+
+
+def landlock_version():
+    return max(libc.syscall(SYS_LANDLOCK_CREATE, None, ctypes.c_size_t(0), ctypes.c_uint32(1)), 0)
+
+
+def landlock_rules(root):
+    """Rules for a process whose root will be `root`, and the kernel's version of them; nothing where there is no Landlock."""
+    version = landlock_version()
+    if not version:
+        return None, 0
+    every = (1 << {1: 13, 2: 14, 3: 15, 4: 15}.get(version, 16)) - 1
+    attributes = [every] + [BIND_TCP] * (version >= 4) + [SCOPES] * (version >= 6)
+    record = struct.pack(f"{len(attributes)}Q", *attributes)
+    rules = libc.syscall(SYS_LANDLOCK_CREATE, record, ctypes.c_size_t(len(record)), ctypes.c_uint32(0))
+    check(rules, "Landlock")
+    rights = {"": READ}
+    rights.update({path: every & ~MAKE_DEVICES for path in WRITABLE})
+    rights.update({f"dev/{name}": READ & ~8 | WRITE_FILE | TRUNCATE | IOCTL for name in DEVICES})
+    for path, allowed in rights.items():
+        descriptor = os.open(f"{root}/{path}", os.O_PATH | os.O_CLOEXEC)
+        record = struct.pack("<Qi", allowed & every, descriptor)
+        check(libc.syscall(SYS_LANDLOCK_ADD, rules, ctypes.c_uint32(1), record, ctypes.c_uint32(0)), "Landlock")
+        os.close(descriptor)
+    return rules, version
+
+
+def restrict(rules):
+    """Puts this process under the rules, for good."""
+    if rules is not None:
+        check(libc.syscall(SYS_LANDLOCK_RESTRICT, rules, ctypes.c_uint32(0)), "Landlock")
+        os.close(rules)
 
 
 # --- system calls -------------------------------------------------------------------------------------------------
 
-# Calls that no data analysis makes, by architecture: mounts, namespaces, tracing, keys, modules, io_uring, clocks.
-COMMON = [425, 426, 427, 428, 429, 430, 431, 432, 442]
-DENIED = {
-    "x86_64": (0xC000003E, 41, COMMON + [101, 103, 135, 155, 161, 163, 164, 165, 166, 167, 169, 172, 173, 175, 176, 179,
-               227, 246, 248, 249, 250, 272, 298, 304, 308, 310, 311, 313, 320, 321, 323]),
-    "aarch64": (0xC00000B7, 198, COMMON + [39, 40, 41, 51, 60, 89, 92, 97, 104, 105, 106, 112, 116, 117, 142, 170, 217,
-                218, 219, 224, 241, 265, 268, 270, 271, 273, 280, 282, 294]),
-}
+# Calls that no data analysis makes, by architecture: mounts, namespaces, tracing, other processes' memory, keys, modules,
+# io_uring, clocks, swap.
+COMMON = [425, 426, 427, 428, 429, 430, 431, 432, 433, 438, 440, 442, 443, 447, 457, 458, 467]
+ARCHITECTURES = {
+    "x86_64": {
+        "audit": 0xC000003E, "socket": 41, "clone": 56, "prlimit": 302,
+        "of others": [142, 144, 203, 314],  # sched_setparam, sched_setscheduler, sched_setaffinity, sched_setattr
+        "of others, second": [141, 251],  # setpriority, ioprio_set
+        "denied": [101, 103, 135, 154, 155, 161, 163, 164, 165, 166, 167, 168, 169, 172, 173, 175, 176, 179, 212, 227, 246,
+                   248, 249, 250, 256, 272, 279, 298, 300, 303, 304, 308, 310, 311, 312, 313, 320, 321, 323],
+    },
+    "aarch64": {
+        "audit": 0xC00000B7, "socket": 198, "clone": 220, "prlimit": 261,
+        "of others": [118, 119, 122, 274],
+        "of others, second": [140, 30],
+        "denied": [18, 39, 40, 41, 51, 60, 89, 92, 97, 104, 105, 106, 112, 116, 117, 142, 170, 217, 218, 219, 224, 225, 238,
+                   239, 241, 262, 264, 265, 268, 270, 271, 272, 273, 280, 282, 294],
+    },
+}  # fmt: skip
+CLONE3 = 435
+NEW_NAMESPACES = 0x7E020080
 FAMILIES = (1, 2, 10, 16)  # unix, inet, inet6, netlink: bounded by the network namespace, which others (vsock) are not
 
 
 def filter_program():
     """The BPF program, or nothing for an architecture we have no table for."""
-    if platform.machine() not in DENIED:
+    calls = ARCHITECTURES.get(platform.machine())
+    if calls is None:
         return None
-    architecture, socket_call, denied = DENIED[platform.machine()]
-    load, equal, at_least, give = 0x20, 0x15, 0x35, 0x06
-    refuse, unsupported, allow = 0x00050000 | errno.EPERM, 0x00050000 | errno.EAFNOSUPPORT, 0x7FFF0000
-    code = [(load, 0, 0, 4), (equal, 1, 0, architecture), (give, 0, 0, refuse), (load, 0, 0, 0)]
+    load, equal, at_least, any_bit, give = 0x20, 0x15, 0x35, 0x45, 0x06
+    number, architecture, first, second = 0, 4, 16, 24  # offsets of what is looked at; of arguments, the lower half
+    refuse, unsupported = 0x00050000 | errno.EPERM, 0x00050000 | errno.EAFNOSUPPORT
+    missing, allow = 0x00050000 | errno.ENOSYS, 0x7FFF0000
+    code = [(load, 0, 0, architecture), (equal, 1, 0, calls["audit"]), (give, 0, 0, refuse), (load, 0, 0, number)]
     code += [(at_least, 0, 1, 0x40000000), (give, 0, 0, refuse)]
-    for number in denied:
-        code += [(equal, 0, 1, number), (give, 0, 0, refuse)]
-    code += [(equal, 1, 0, socket_call), (give, 0, 0, allow), (load, 0, 0, 16)]
+    for call in COMMON + calls["denied"]:
+        code += [(equal, 0, 1, call), (give, 0, 0, refuse)]
+    # Its flags lie in memory, where no filter sees them; C libraries then take `clone`.
+    code += [(equal, 0, 1, CLONE3), (give, 0, 0, missing)]
+    code += [(equal, 0, 4, calls["clone"]), (load, 0, 0, first), (any_bit, 0, 1, NEW_NAMESPACES), (give, 0, 0, refuse)]
+    code += [(give, 0, 0, allow)]
+    # Limits and priorities of others: where there is one user id only, init has the same.
+    for offset, names in ((first, [calls["prlimit"], *calls["of others"]]), (second, calls["of others, second"])):
+        for call in names:
+            code += [(equal, 0, 4, call), (load, 0, 0, offset), (equal, 1, 0, 0), (give, 0, 0, refuse), (give, 0, 0, allow)]
+    code += [(equal, 1, 0, calls["socket"]), (give, 0, 0, allow), (load, 0, 0, first)]
     for family in FAMILIES:
         code += [(equal, 0, 1, family), (give, 0, 0, allow)]
     code += [(give, 0, 0, unsupported)]
@@ -286,18 +216,26 @@ def filter_calls(program):
 # --- what `synth doctor` asks -------------------------------------------------------------------------------------
 
 
+def unshare_user():
+    uid, gid = os.geteuid(), os.getegid()
+    check(libc.unshare(CLONE_NEWUSER), "user namespace")
+    write("/proc/self/setgroups", "deny", "user namespace maps")
+    write("/proc/self/uid_map", f"{INSIDE_ID} {uid} 1", "user namespace maps")
+    write("/proc/self/gid_map", f"{INSIDE_ID} {gid} 1", "user namespace maps")
+
+
 def probe():
     """Tries each layer in a child of its own; the text of the refusal, or nothing where it works."""
 
     def user():
-        unshare_user(None)
+        unshare_user()
 
     def rest():
-        unshare_user(None)
-        unshare_rest()
+        unshare_user()
+        check(libc.unshare(SANDBOX_NAMESPACES | CLONE_NEWPID), "mount, pid, network, ipc and uts namespaces")
 
     def network():
-        unshare_user(None)
+        unshare_user()
         check(libc.unshare(CLONE_NEWNET), "network namespace")
 
     def calls():

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, Shutdown, recvmsg,
 };
+use serde::Serialize;
 use synth_core::{CellLimit, CellOutcome, Display, Fingerprint, Observation};
 use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
@@ -118,8 +119,8 @@ pub struct Outcome {
 
 /// Our side of the four lines to a sandbox: cells and replies, orders and news of its life, and what it prints.
 pub struct Ends {
-    control: UnixStream,
-    status: UnixStream,
+    pub(crate) control: UnixStream,
+    pub(crate) status: UnixStream,
     stdout: Pipe,
     stderr: Pipe,
 }
@@ -172,8 +173,12 @@ impl Child {
                 None => SandboxError::Open(error),
             });
         }
-        let workspace = workspace.map(Arc::new);
-        Ok(Self {
+        Ok(Self::assemble(ends, workspace.map(Arc::new), hello))
+    }
+
+    /// A process that has said `hello` already.
+    pub fn assemble(ends: Ends, workspace: Option<Workspace>, hello: Hello) -> Self {
+        Self {
             control: ends.control,
             frames: FrameReader::default(),
             status: Arc::new(ends.status),
@@ -184,7 +189,12 @@ impl Child {
             witness: Box::new(WorkspaceWitness::new(workspace.clone())),
             workspace,
             hello,
-        })
+        }
+    }
+
+    /// Tells the agent something that it does not answer.
+    pub async fn tell<T: Serialize>(&mut self, message: &T) -> io::Result<()> {
+        self.control.write_all(&encode(message)).await
     }
 
     /// Runs a cell, for at most its time and a grace.

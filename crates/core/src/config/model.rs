@@ -346,6 +346,9 @@ pub struct SandboxConfig {
     pub cache: PathBuf,
     /// How much isolation a machine must offer for code to run at all.
     pub isolation: Isolation,
+    /// Local sandboxes kept made ahead, no more than can be open at once.
+    #[serde(default)]
+    pub parked: usize,
     /// Containers, for the backend of that name.
     pub docker: DockerConfig,
     /// Images besides the default one, by their names.

@@ -1,10 +1,12 @@
 //! The local backend: one Python process for each sandbox, forked from a warm one and isolated by the kernel.
+//!
+//! A `nursery` makes sandboxes by two processes: the `jailer` gives each its namespaces, with the mounts that `root` lists, and a
+//! process 1; the `zygote` forks the Python process into them. The `park` keeps some made ahead. `cgroup` bounds each, `scratch` is
+//! the folder on the host, `layout` what a sandbox needs there.
 
 use std::fs;
-use std::io::{self, Read};
-use std::os::fd::AsFd;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
+use std::io::Read;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -21,21 +23,26 @@ use crate::environment;
 use crate::files;
 use crate::isolation::{self, Layer};
 use crate::{
-    Artifact, CellResult, MountedFile, Sandbox, SandboxError, SandboxLimits, SandboxSpec,
-    Sandboxes, WorkspaceFile,
+    Artifact, CellResult, Sandbox, SandboxError, SandboxLimits, SandboxSpec, Sandboxes,
+    WorkspaceFile,
 };
 
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "sandboxes do not join groups yet")
-)]
 pub mod cgroup;
 mod hierarchy;
+mod jailer;
+mod layout;
+mod line;
+mod nursery;
+mod park;
+mod root;
 mod scratch;
 mod zygote;
 
+use layout::{Layout, lay_out};
+use nursery::{Life, Nursery};
+use park::Park;
 pub use scratch::Scratch;
-use zygote::Zygote;
+use zygote::Setup;
 
 /// Sandboxes as local processes.
 pub struct LocalSandboxes {
@@ -46,39 +53,63 @@ pub struct LocalSandboxes {
 
 /// What the backend and its sandboxes have in common.
 struct Shared {
-    zygote: Zygote,
+    nursery: Arc<Nursery>,
+    park: Park,
     scratch: Scratch,
-    isolate: bool,
     /// Nonces are drawn from it: nothing that a sandbox has seen tells it the next one.
     secret: [u8; 32],
     nonces: AtomicU64,
 }
 
 impl LocalSandboxes {
-    /// Makes the Python environment if there is none, starts the process that sandboxes are forked from, and opens one to see that
-    /// it works. `slots` sandboxes can be open at once; `scratch` is the folder for sockets and workspaces; `progress` is told
-    /// what takes long.
+    /// Makes the Python environment if there is none, starts the processes that make sandboxes, and opens one to see that it works.
+    /// `slots` sandboxes can be open at once; `scratch` is the folder for workspaces; `progress` is told what takes long.
     pub async fn start(
         config: &SandboxConfig,
         slots: usize,
         scratch: &Path,
         progress: &(dyn Fn(&str) + Send + Sync),
     ) -> Result<Self, SandboxError> {
+        Self::start_as(config, slots, scratch, progress, false).await
+    }
+
+    /// As [`start`](Self::start), but each sandbox's interpreter loads the libraries itself, which takes seconds. What code prints
+    /// must not depend on the difference.
+    pub async fn start_cold(
+        config: &SandboxConfig,
+        slots: usize,
+        scratch: &Path,
+        progress: &(dyn Fn(&str) + Send + Sync),
+    ) -> Result<Self, SandboxError> {
+        Self::start_as(config, slots, scratch, progress, true).await
+    }
+
+    async fn start_as(
+        config: &SandboxConfig,
+        slots: usize,
+        scratch: &Path,
+        progress: &(dyn Fn(&str) + Send + Sync),
+        cold: bool,
+    ) -> Result<Self, SandboxError> {
         let environment = environment::provide(config, progress).await?;
         let scratch = Scratch::claim(scratch)?;
-        let zygote = Zygote::new(environment, scratch.path.join("zygote.log"));
         let mut secret = [0; 32];
         let filled =
             fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut secret));
         filled.map_err(SandboxError::io("read `/dev/urandom`"))?;
-        let mut shared = Shared {
-            zygote,
-            scratch,
-            isolate: true,
-            secret,
-            nonces: AtomicU64::new(0),
+        let slots = slots.max(1);
+        let parked = if cold { 0 } else { config.parked.min(slots) };
+        let setup = |isolate| Setup { isolate, cold };
+        let nursery = |isolate| {
+            let nursery = Nursery::new(environment.clone(), &scratch.path, setup(isolate));
+            Arc::new(nursery)
         };
-        match shared.trial().await {
+        let isolated = nursery(true);
+        let (nursery, parked) = match isolated.prepare().await {
+            Ok(lacking) => {
+                isolation::demand(config.isolation, &lacking)?;
+                (isolated, parked)
+            }
             Err(SandboxError::Isolation { missing, .. }) => {
                 let lacking = Layer::blamed_in(&missing).refused(missing);
                 isolation::demand(config.isolation, std::slice::from_ref(&lacking))?;
@@ -86,27 +117,34 @@ impl LocalSandboxes {
                     lacking.why,
                     "the kernel does not isolate; code runs with resource limits only"
                 );
-                shared.isolate = false;
-                shared.trial().await?;
+                isolated.close().await;
+                (nursery(false), 0)
             }
-            outcome => outcome?,
-        }
-        let slots = Arc::new(Semaphore::new(slots.max(1)));
+            Err(error) => return Err(error),
+        };
+        let shared = Shared {
+            park: Park::new(Arc::clone(&nursery), parked),
+            nursery,
+            scratch,
+            secret,
+            nonces: AtomicU64::new(0),
+        };
+        shared.trial().await?;
         Ok(Self {
             shared: Arc::new(shared),
-            slots,
+            slots: Arc::new(Semaphore::new(slots)),
             opened: AtomicU64::new(0),
         })
     }
 
     /// The process that sandboxes are forked from, while it runs.
     pub async fn process_id(&self) -> Option<u32> {
-        self.shared.zygote.pid().await
+        self.shared.nursery.process_id().await
     }
 
     /// Whether the kernel isolates the sandboxes.
     pub fn isolated(&self) -> bool {
-        self.shared.isolate
+        self.shared.nursery.isolates()
     }
 }
 
@@ -117,23 +155,22 @@ impl Sandboxes for LocalSandboxes {
             .acquire_owned()
             .await
             .map_err(|_| SandboxError::Closed)?;
-        let (child, folder) = self.shared.open(spec).await?;
+        let living = self.shared.open(spec).await?;
         self.opened.fetch_add(1, Ordering::Relaxed);
         let interrupter = Interrupter::default();
-        interrupter.point_to(&child);
+        interrupter.point_to(&living.child);
         tracing::debug!(
             label = spec.label,
-            proc = child.hello.proc,
-            seccomp = child.hello.seccomp,
+            proc = living.child.hello.proc,
+            seccomp = living.child.hello.seccomp,
             "opened a sandbox"
         );
         Ok(Box::new(LocalSandbox {
             spec: spec.clone(),
-            child: Some(child),
+            living: Some(living),
             ended: None,
             interrupter,
             shared: Arc::clone(&self.shared),
-            folder,
             _slot: slot,
         }))
     }
@@ -144,60 +181,79 @@ impl Sandboxes for LocalSandboxes {
 
     async fn close(&self) {
         self.slots.close();
-        self.shared.zygote.close().await;
+        self.shared.park.close();
+        self.shared.nursery.close().await;
     }
 }
 
-/// What the zygote is asked for.
+/// What the zygote is asked for where there is no isolation.
 #[derive(Serialize)]
-struct OpenRequest<'a> {
-    isolate: bool,
-    root: PathBuf,
+struct BareRequest<'a> {
     folder: &'a Path,
-    files: Vec<(&'a str, &'a Path)>,
     seed: u64,
     memory_bytes: u64,
     workspace_bytes: u64,
     output_bytes: u64,
 }
 
+/// A sandbox's process, and what ends or goes with it.
+struct Living {
+    child: Child,
+    /// None without isolation: the child's end is all that there is to end.
+    _life: Option<Life>,
+    _folder: Option<TempDir>,
+}
+
 impl Shared {
-    async fn open(&self, spec: &SandboxSpec) -> Result<(Child, TempDir), SandboxError> {
-        let (isolate, parent, files) =
-            (self.isolate, self.scratch.path.clone(), spec.files.clone());
-        let laid_out = spawn_blocking(move || lay_out(&parent, &files, isolate)).await;
-        let (folder, files) = laid_out.map_err(|error| SandboxError::Open(error.to_string()))??;
-        let request = OpenRequest {
-            isolate,
-            root: self.scratch.path.join("root"),
+    async fn open(&self, spec: &SandboxSpec) -> Result<Living, SandboxError> {
+        let (isolates, separates) = (self.nursery.isolates(), self.nursery.separates_users());
+        let layout = if isolates && spec.files.is_empty() {
+            Layout::default()
+        } else {
+            let (parent, files) = (self.scratch.path.clone(), spec.files.clone());
+            let laid_out =
+                spawn_blocking(move || lay_out(&parent, &files, isolates, separates)).await;
+            laid_out.map_err(|error| SandboxError::Open(error.to_string()))??
+        };
+        let opened = self.open_in(spec, &layout).await;
+        let (child, life) = match opened {
+            // Those who make sandboxes may die in the middle of it; they are healed once.
+            Err(SandboxError::Open(why)) => {
+                tracing::warn!(why, "a sandbox did not open; trying once more");
+                self.open_in(spec, &layout).await?
+            }
+            outcome => outcome?,
+        };
+        Ok(Living {
+            child,
+            _life: life,
+            _folder: layout.folder,
+        })
+    }
+
+    async fn open_in(
+        &self,
+        spec: &SandboxSpec,
+        layout: &Layout,
+    ) -> Result<(Child, Option<Life>), SandboxError> {
+        if self.nursery.isolates() {
+            let parked = self.park.take().await?;
+            let handed_out = parked.hand_out(spec.seed, &spec.limits, &layout.files);
+            let (child, life) = handed_out.await?;
+            return Ok((child, Some(life)));
+        }
+        let folder = layout.folder.as_ref().ok_or(SandboxError::Closed)?;
+        let (ends, far) = Ends::pair()?;
+        let request = BareRequest {
             folder: folder.path(),
-            files: files
-                .iter()
-                .map(|file| (file.path.as_str(), file.host_path.as_path()))
-                .collect(),
             seed: spec.seed,
             memory_bytes: spec.limits.memory_bytes,
             workspace_bytes: spec.limits.workspace_bytes,
             output_bytes: spec.limits.output_bytes,
         };
-        // A zygote that dies between the fork and the greeting is healed once.
-        let child = match self.fork(&request).await {
-            Err(SandboxError::Open(why)) => {
-                tracing::warn!(why, "a sandbox did not open; trying once more");
-                self.fork(&request).await?
-            }
-            other => other?,
-        };
-        Ok((child, folder))
-    }
-
-    async fn fork(&self, request: &OpenRequest<'_>) -> Result<Child, SandboxError> {
-        let (ends, far) = Ends::pair()?;
-        self.zygote
-            .fork(request, &far.each_ref().map(AsFd::as_fd))
-            .await?;
+        self.nursery.fork_bare(&request, &far).await?;
         drop(far);
-        Child::greet(ends).await
+        Ok((Child::greet(ends).await?, None))
     }
 
     /// Opens and closes a sandbox: the layers that the kernel refuses show here.
@@ -210,9 +266,12 @@ impl Shared {
             },
             ..SandboxSpec::default()
         };
-        let (mut child, _folder) = self.open(&spec).await?;
-        let outcome = child.execute("1 + 1", &self.nonce(), &spec.limits).await;
-        child.close().await;
+        let mut living = self.open(&spec).await?;
+        let outcome = living
+            .child
+            .execute("1 + 1", &self.nonce(), &spec.limits)
+            .await;
+        living.child.close().await;
         match outcome.observation.value.as_deref() {
             Some("2") => Ok(()),
             _ => Err(SandboxError::Open(format!(
@@ -228,69 +287,26 @@ impl Shared {
     }
 }
 
-/// The sandbox's folder on the host, and the data files as they are to be mounted. Without isolation the folder is the workspace;
-/// with it, it holds copies of those data files that only their owner could read.
-fn lay_out(
-    parent: &Path,
-    files: &[MountedFile],
-    isolate: bool,
-) -> Result<(TempDir, Vec<MountedFile>), SandboxError> {
-    let folder = TempDir::with_prefix_in("sandbox-", parent)
-        .map_err(SandboxError::io("make a sandbox's folder"))?;
-    // As root we give each sandbox a user of its own, whom the files' modes then bind.
-    let as_other_user = isolate && rustix::process::geteuid().is_root();
-    let mut laid_out = Vec::with_capacity(files.len());
-    for (index, file) in files.iter().enumerate() {
-        let names = files::plain(&file.path)?;
-        let fail = |source| SandboxError::Data {
-            path: file.path.clone(),
-            source,
-        };
-        let mut host_path = file.host_path.canonicalize().map_err(fail)?;
-        let metadata = fs::metadata(&host_path).map_err(fail)?;
-        if !metadata.is_file() {
-            return Err(fail(io::Error::other("it is not a regular file")));
-        }
-        if !isolate {
-            let link = folder.path().join("data").join(names.join("/"));
-            fs::create_dir_all(link.parent().expect("it is below the folder")).map_err(fail)?;
-            symlink(&host_path, link).map_err(fail)?;
-        } else if as_other_user && metadata.mode() & 0o004 == 0 {
-            let copy = folder.path().join(format!("copy-{index}"));
-            fs::copy(&host_path, &copy).map_err(fail)?;
-            fs::set_permissions(&copy, fs::Permissions::from_mode(0o444)).map_err(fail)?;
-            host_path = copy;
-        }
-        laid_out.push(MountedFile {
-            path: names.join("/"),
-            host_path,
-        });
-    }
-    Ok((folder, laid_out))
-}
-
 struct LocalSandbox {
     spec: SandboxSpec,
     /// The process; gone after its end, and while a cell runs, so that a dropped `execute` leaves no process that is half-way.
-    child: Option<Child>,
+    living: Option<Living>,
     /// How the process before ended.
     ended: Option<String>,
     interrupter: Interrupter,
     shared: Arc<Shared>,
-    folder: TempDir,
     _slot: OwnedSemaphorePermit,
 }
 
 impl LocalSandbox {
     /// The process, a new one if the last has ended.
-    async fn take_child(&mut self) -> Result<Child, SandboxError> {
-        if let Some(child) = self.child.take() {
-            return Ok(child);
+    async fn take_living(&mut self) -> Result<Living, SandboxError> {
+        if let Some(living) = self.living.take() {
+            return Ok(living);
         }
-        let (child, folder) = self.shared.open(&self.spec).await?;
-        self.folder = folder;
-        self.interrupter.point_to(&child);
-        Ok(child)
+        let living = self.shared.open(&self.spec).await?;
+        self.interrupter.point_to(&living.child);
+        Ok(living)
     }
 
     async fn in_workspace<T, F>(&mut self, action: F) -> Result<T, SandboxError>
@@ -298,9 +314,9 @@ impl LocalSandbox {
         T: Send + 'static,
         F: FnOnce(&std::os::fd::OwnedFd) -> Result<T, SandboxError> + Send + 'static,
     {
-        let child = self.take_child().await?;
-        let workspace = child.workspace.clone();
-        self.child = Some(child);
+        let living = self.take_living().await?;
+        let workspace = living.child.workspace.clone();
+        self.living = Some(living);
         let workspace =
             workspace.ok_or_else(|| SandboxError::Open("it sent no workspace".into()))?;
         let outcome = spawn_blocking(move || action(&workspace)).await;
@@ -311,10 +327,10 @@ impl LocalSandbox {
 #[async_trait]
 impl Sandbox for LocalSandbox {
     async fn execute(&mut self, code: &str) -> Result<CellResult, SandboxError> {
-        let mut child = self.take_child().await?;
+        let mut living = self.take_living().await?;
         let before = self.ended.replace("the cell was abandoned".into());
         let nonce = self.shared.nonce();
-        let mut outcome = child.execute(code, &nonce, &self.spec.limits).await;
+        let mut outcome = living.child.execute(code, &nonce, &self.spec.limits).await;
         if let Some(how) = before {
             let note = format!(
                 "[Python was started anew after {how}: all variables and files made before are lost]\n"
@@ -323,7 +339,7 @@ impl Sandbox for LocalSandbox {
         }
         self.ended = outcome.ended;
         if self.ended.is_none() {
-            self.child = Some(child);
+            self.living = Some(living);
         }
         Ok(CellResult {
             observation: outcome.observation,
@@ -367,8 +383,8 @@ impl Sandbox for LocalSandbox {
     }
 
     async fn close(self: Box<Self>) {
-        if let Some(child) = self.child {
-            child.close().await;
+        if let Some(living) = self.living {
+            living.child.close().await;
         }
     }
 }
