@@ -31,6 +31,7 @@ fn config(isolation: Isolation) -> SandboxConfig {
         python,
         cache: PathBuf::new(),
         isolation,
+        parked: 2,
         ..SandboxConfig::default()
     }
 }
