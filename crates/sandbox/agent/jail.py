@@ -45,14 +45,6 @@ def prctl(option, a=0, b=0, layer="prctl"):
     return check(libc.prctl(option, ctypes.c_ulong(a), ctypes.c_ulong(b), ctypes.c_ulong(0), ctypes.c_ulong(0)), layer)
 
 
-def write(path, text, layer):
-    try:
-        with open(path, "w") as file:
-            file.write(text)
-    except OSError as error:
-        raise JailError(layer, error.errno) from None
-
-
 def enter(descriptor, kinds):
     """Enters the namespaces that a descriptor stands for: one namespace, or those of a process."""
     check(libc.setns(descriptor, kinds), "namespaces of the sandbox")
@@ -211,57 +203,3 @@ def filter_calls(program):
 
     record = Program(len(program) // 8, ctypes.cast(memory, ctypes.c_void_p))
     return libc.prctl(PR_SET_SECCOMP, ctypes.c_ulong(2), ctypes.byref(record), 0, 0) == 0
-
-
-# --- what `synth doctor` asks -------------------------------------------------------------------------------------
-
-
-def unshare_user():
-    uid, gid = os.geteuid(), os.getegid()
-    check(libc.unshare(CLONE_NEWUSER), "user namespace")
-    write("/proc/self/setgroups", "deny", "user namespace maps")
-    write("/proc/self/uid_map", f"{INSIDE_ID} {uid} 1", "user namespace maps")
-    write("/proc/self/gid_map", f"{INSIDE_ID} {gid} 1", "user namespace maps")
-
-
-def probe():
-    """Tries each layer in a child of its own; the text of the refusal, or nothing where it works."""
-
-    def user():
-        unshare_user()
-
-    def rest():
-        unshare_user()
-        check(libc.unshare(SANDBOX_NAMESPACES | CLONE_NEWPID), "mount, pid, network, ipc and uts namespaces")
-
-    def network():
-        unshare_user()
-        check(libc.unshare(CLONE_NEWNET), "network namespace")
-
-    def calls():
-        prctl(PR_SET_NO_NEW_PRIVS, 1)
-        if not filter_calls(filter_program()):
-            raise JailError("seccomp", ctypes.get_errno() or errno.ENOSYS)
-
-    def landlock():
-        check(libc.syscall(444, None, ctypes.c_size_t(0), ctypes.c_uint32(1)), "landlock")
-
-    answers = {}
-    for name, attempt in {
-        "user": user, "namespaces": rest, "network": network, "seccomp": calls, "landlock": landlock,
-    }.items():
-        reader, writer = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            text = ""
-            try:
-                attempt()
-            except (JailError, OSError) as error:
-                text = str(error)
-            os.write(writer, text.encode())
-            os._exit(0)
-        os.close(writer)
-        with os.fdopen(reader) as file:
-            answers[name] = file.read()
-        os.waitpid(pid, 0)
-    return answers

@@ -23,6 +23,7 @@ async fn start(slots: usize) -> Option<Backend> {
     let config = SandboxConfig {
         backend: SandboxBackend::Local,
         python: python(),
+        parked: 2,
         ..SandboxConfig::default()
     };
     let scratch = Path::new(env!("CARGO_TARGET_TMPDIR")).join("contract");

@@ -31,7 +31,6 @@ fn config(isolation: Isolation) -> SandboxConfig {
         python,
         cache: PathBuf::new(),
         isolation,
-        parked: 2,
         ..SandboxConfig::default()
     }
 }
@@ -52,7 +51,16 @@ fn spec() -> SandboxSpec {
 }
 
 async fn start(scratch: &Path) -> Option<LocalSandboxes> {
-    match LocalSandboxes::start(&config(Isolation::Standard), 2, scratch, &|_| {}).await {
+    start_with(scratch, 2).await
+}
+
+/// With so many sandboxes made ahead.
+async fn start_with(scratch: &Path, parked: usize) -> Option<LocalSandboxes> {
+    let config = SandboxConfig {
+        parked,
+        ..config(Isolation::Standard)
+    };
+    match LocalSandboxes::start(&config, 2, scratch, &|_| {}).await {
         Ok(sandboxes) => Some(sandboxes),
         Err(error @ SandboxError::Isolation { .. }) => {
             eprintln!("skipped: {error}");
@@ -108,7 +116,7 @@ fn wait_until(what: &str, done: impl Fn() -> bool) {
 #[tokio::test]
 async fn closing_leaves_nothing_running() {
     let scratch = tempfile::tempdir().unwrap();
-    let Some(sandboxes) = start(scratch.path()).await else {
+    let Some(sandboxes) = start_with(scratch.path(), 0).await else {
         return;
     };
     let zygote = sandboxes.process_id().await.unwrap();
@@ -176,7 +184,10 @@ async fn a_zygote_that_dies_is_started_anew_and_living_sandboxes_go_on() {
             .as_deref(),
         Some("2")
     );
-    assert_ne!(sandboxes.process_id().await.unwrap(), zygote);
+    // What is made ahead fills itself up again, by a new one.
+    while sandboxes.process_id().await.is_none_or(|now| now == zygote) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     other.close().await;
     sandbox.close().await;
     sandboxes.close().await;
@@ -184,11 +195,11 @@ async fn a_zygote_that_dies_is_started_anew_and_living_sandboxes_go_on() {
 
 #[tokio::test]
 async fn the_same_code_gives_the_same_bytes_in_two_backends() {
-    let code = "import pandas as pd, warnings\nwarnings.warn('w')\nprint(object(), hash('x'), {'b', 'a', 'c'})\npd.DataFrame()['missing']";
+    let code = "import pandas as pd, warnings\nwarnings.warn('w')\nprint(hash('x'), {'b', 'a', 'c'})\npd.DataFrame()['missing']";
     let mut seen = Vec::new();
     for _ in 0..2 {
         let scratch = tempfile::tempdir().unwrap();
-        let Some(sandboxes) = start(scratch.path()).await else {
+        let Some(sandboxes) = start_with(scratch.path(), 0).await else {
             return;
         };
         let mut sandbox = sandboxes.open(&spec()).await.unwrap();

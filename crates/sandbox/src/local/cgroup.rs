@@ -225,6 +225,7 @@ impl Group {
         Ok(doors)
     }
 
+    #[cfg(test)]
     /// Moves another process into the group.
     pub fn add(&self, process: u32) -> io::Result<()> {
         for folder in self.folders() {
@@ -233,6 +234,7 @@ impl Group {
         Ok(())
     }
 
+    #[cfg(test)]
     /// The folder to give to `clone3` with `CLONE_INTO_CGROUP`; only version 2 has that.
     pub fn directory(&self) -> io::Result<Option<OwnedFd>> {
         let unified = |place: &&Place| place.version == Version::V2;

@@ -4,8 +4,6 @@
 //! process 1; the `zygote` forks the Python process into them. The `park` keeps some made ahead. `cgroup` bounds each, `scratch` is
 //! the folder on the host, `layout` what a sandbox needs there.
 
-use std::fs;
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,6 +20,7 @@ use crate::child::{Child, Ends, Interrupter};
 use crate::environment;
 use crate::files;
 use crate::isolation::{self, Layer};
+use crate::nonce::Nonces;
 use crate::{
     Artifact, CellResult, Sandbox, SandboxError, SandboxLimits, SandboxSpec, Sandboxes,
     WorkspaceFile,
@@ -56,9 +55,7 @@ struct Shared {
     nursery: Arc<Nursery>,
     park: Park,
     scratch: Scratch,
-    /// Nonces are drawn from it: nothing that a sandbox has seen tells it the next one.
-    secret: [u8; 32],
-    nonces: AtomicU64,
+    nonces: Nonces,
 }
 
 impl LocalSandboxes {
@@ -93,10 +90,7 @@ impl LocalSandboxes {
     ) -> Result<Self, SandboxError> {
         let environment = environment::provide(config, progress).await?;
         let scratch = Scratch::claim(scratch)?;
-        let mut secret = [0; 32];
-        let filled =
-            fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut secret));
-        filled.map_err(SandboxError::io("read `/dev/urandom`"))?;
+        let nonces = Nonces::new()?;
         let slots = slots.max(1);
         let parked = if cold { 0 } else { config.parked.min(slots) };
         let setup = |isolate| Setup { isolate, cold };
@@ -126,8 +120,7 @@ impl LocalSandboxes {
             park: Park::new(Arc::clone(&nursery), parked),
             nursery,
             scratch,
-            secret,
-            nonces: AtomicU64::new(0),
+            nonces,
         };
         shared.trial().await?;
         Ok(Self {
@@ -269,7 +262,7 @@ impl Shared {
         let mut living = self.open(&spec).await?;
         let outcome = living
             .child
-            .execute("1 + 1", &self.nonce(), &spec.limits)
+            .execute("1 + 1", &self.nonces.next(), &spec.limits)
             .await;
         living.child.close().await;
         match outcome.observation.value.as_deref() {
@@ -279,11 +272,6 @@ impl Shared {
                 outcome.observation
             ))),
         }
-    }
-
-    fn nonce(&self) -> String {
-        let number = self.nonces.fetch_add(1, Ordering::Relaxed);
-        blake3::keyed_hash(&self.secret, &number.to_le_bytes()).to_hex()[..32].to_owned()
     }
 }
 
@@ -329,7 +317,7 @@ impl Sandbox for LocalSandbox {
     async fn execute(&mut self, code: &str) -> Result<CellResult, SandboxError> {
         let mut living = self.take_living().await?;
         let before = self.ended.replace("the cell was abandoned".into());
-        let nonce = self.shared.nonce();
+        let nonce = self.shared.nonces.next();
         let mut outcome = living.child.execute(code, &nonce, &self.spec.limits).await;
         if let Some(how) = before {
             let note = format!(

@@ -35,6 +35,9 @@ const OUTSIDE_COUNT: u32 = 0x0F00_0000;
 /// Memory that an agent takes for itself: pages that it copies of the loaded libraries', and what it keeps to answer with.
 const AGENT_BYTES: u64 = 96 << 20;
 
+/// By how much the resource limit on processes is the higher one where a control group counts them.
+const SPARE_PROCESSES: u32 = 64;
+
 /// Makes sandboxes.
 pub struct Nursery {
     environment: Environment,
@@ -80,6 +83,8 @@ pub struct Parked {
     separated: bool,
     /// Whether init has to watch its memory, which no control group does.
     watched: bool,
+    /// Whether its control group counts its processes.
+    counted: bool,
 }
 
 /// Holds a sandbox's processes: when it is dropped they end, however little they listen.
@@ -222,6 +227,7 @@ impl Nursery {
             proc: init.proc,
             separated: self.as_root,
             watched: !self.cgroups.has(Controller::Memory),
+            counted: self.cgroups.has(Controller::Pids),
         })
     }
 
@@ -367,7 +373,8 @@ impl Parked {
             memory_bytes: limits.memory_bytes,
             workspace_bytes: limits.workspace_bytes,
             output_bytes: limits.output_bytes,
-            processes: limits.processes,
+            // A refusal by the group is told apart from other errors, so it comes first.
+            processes: limits.processes + if self.counted { SPARE_PROCESSES } else { 0 },
         };
         child.tell(&task).await.map_err(gone)?;
         tracing::trace!(landlock = self.agent.landlock, "handed a sandbox out");
