@@ -265,12 +265,14 @@ class Sandbox:
 
     def watch(self):
         """Ends what takes more memory than it may; whether that was the agent itself."""
+        # What the agent inherited is its own once it is written to, and is no memory that the cells took.
         taken = self.meter.taken_bytes()
-        if taken is None or taken <= self.memory_bytes:
+        if taken is None or taken <= self.memory_bytes + self.meter.base + jail.RESERVE_BYTES:
             return False
         largest = max(((private_bytes(pid), pid) for pid in members()), default=(0, self.pid))[1]
         try:
             os.kill(largest, signal.SIGKILL)
+            self.meter.own_kills += 1
         except OSError:
             pass
         return largest == self.pid
@@ -318,6 +320,7 @@ class Meter:
         self.pids = "/sys/fs/cgroup/pids.events" if two else "/sys/fs/cgroup/pids/pids.events"
         self.base = field(self.stat, ANONYMOUS) or 0
         self.kills = field(self.events, (b"oom_kill",))
+        self.own_kills = 0  # of the watch above, which the kernel does not count
 
     def taken_bytes(self):
         now = field(self.stat, ANONYMOUS)
@@ -331,8 +334,9 @@ class Meter:
         """What `synth` judges cells by, beside what it sees itself."""
         state = os.statvfs("/workspace")
         full = state.f_bavail * state.f_frsize < SPARE_BYTES or state.f_files > 0 and state.f_favail == 0
+        kills = field(self.events, (b"oom_kill",))
         return {
-            "oom_kills": field(self.events, (b"oom_kill",)),
+            "oom_kills": self.own_kills + kills if kills is not None else self.own_kills or None,
             "refused_forks": field(self.pids, (b"max",)),
             "disk_full": full,
             "memory_peak": field(self.peak),
