@@ -55,17 +55,17 @@ pub fn detail(refusal: Refusal) -> Response {
 }
 
 /// A refusal of this API.
-struct Refused(Response);
+struct Refused(Box<Response>);
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        self.0
+        *self.0
     }
 }
 
 impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Self {
-        Self(detail(refusal))
+        Self(Box::new(detail(refusal)))
     }
 }
 
@@ -108,12 +108,13 @@ fn number(path: Result<Path<String>, PathRejection>) -> Result<u32, Refused> {
     text.parse().map_err(|_| {
         let message = "Input should be a valid integer, unable to parse string as an integer";
         let location = ["path", "container_id"];
-        Refused(unprocessable(
+        let input = Value::String(text);
+        Refused(Box::new(unprocessable(
             &location,
             "int_parsing",
             message,
-            &Value::String(text),
-        ))
+            &input,
+        )))
     })
 }
 
@@ -287,7 +288,7 @@ async fn execute(
     let id = number(id)?;
     let Code { code } = payload
         .json()
-        .map_err(|malformed| Refused(unreadable(&malformed)))?;
+        .map_err(|malformed| Refused(Box::new(unreadable(&malformed))))?;
     let room = seats.find(&client, id).ok_or_else(|| {
         let message = format!("Container {id} is not allocated or invalid");
         Refused::new(StatusCode::BAD_REQUEST, "not_allocated", message)

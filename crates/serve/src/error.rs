@@ -70,9 +70,8 @@ impl From<SandboxError> for Refusal {
     fn from(error: SandboxError) -> Self {
         let message = format!("failed to {error}");
         match error {
-            SandboxError::Path(_) => Self::invalid(message),
             SandboxError::File { .. } => Self::new(StatusCode::NOT_FOUND, "file", message),
-            SandboxError::Data { .. } => Self::invalid(message),
+            SandboxError::Path(_) | SandboxError::Data { .. } => Self::invalid(message),
             _ => {
                 tracing::warn!(%error, "the backend failed");
                 Self::later(StatusCode::SERVICE_UNAVAILABLE, "backend", message)

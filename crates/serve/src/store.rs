@@ -126,13 +126,12 @@ impl Uploads {
             .iter()
             .find(|((_, known), _)| *known == hash)
             .map(|(_, upload)| Arc::clone(&upload.stored));
-        let stored = match same {
-            Some(stored) => stored,
-            None => {
-                let kept = path.keep().map_err(|error| broken(error.error))?;
-                fs::set_permissions(&kept, fs::Permissions::from_mode(0o444)).map_err(broken)?;
-                Arc::new(Stored(kept))
-            }
+        let stored = if let Some(stored) = same {
+            stored
+        } else {
+            let kept = path.keep().map_err(|error| broken(error.error))?;
+            fs::set_permissions(&kept, fs::Permissions::from_mode(0o444)).map_err(broken)?;
+            Arc::new(Stored(kept))
         };
         files.insert(
             key,

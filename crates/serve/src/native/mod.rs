@@ -18,12 +18,14 @@ use crate::service::Service;
 /// The document that describes this API.
 const OPENAPI: &str = include_str!("../../openapi.json");
 
-/// Path, methods as the document names them, and what answers.
-fn table() -> Vec<(
+/// A path, its methods as the document names them, and what answers.
+type Route = (
     &'static str,
     &'static [&'static str],
     MethodRouter<Arc<Service>>,
-)> {
+);
+
+fn table() -> Vec<Route> {
     vec![
         ("/healthz", &["get"], get(healthz)),
         ("/openapi.json", &["get"], get(openapi)),

@@ -22,7 +22,7 @@ pub struct Place {
     pub client: Client,
     pub folder: TempDir,
     stop: CancellationToken,
-    served: JoinSet<()>,
+    tasks: JoinSet<()>,
 }
 
 /// As `synth serve` without options, with slots for a test and little patience.
@@ -80,13 +80,13 @@ impl Place {
             .unwrap();
         let stop = CancellationToken::new();
         let address = server.address;
-        let mut served = JoinSet::new();
-        served.spawn(server.run(stop.clone()));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(server.run(stop.clone()));
         Self {
             address,
             client: Client::builder().no_proxy().build().unwrap(),
             folder,
-            served,
+            tasks,
             stop,
         }
     }
@@ -161,7 +161,7 @@ impl Place {
     /// Stops the server; nothing of it is left on disk.
     pub async fn stop(mut self) {
         self.stop.cancel();
-        self.served.join_next().await.unwrap().unwrap();
+        self.tasks.join_next().await.unwrap().unwrap();
         let left: Vec<_> = std::fs::read_dir(self.folder.path().join("tmp"))
             .unwrap()
             .map(|entry| entry.unwrap().path())
