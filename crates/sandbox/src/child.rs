@@ -389,6 +389,7 @@ enum Stopped {
 }
 
 /// How a process ended.
+#[derive(Clone, Copy)]
 enum Ending {
     Told(End),
     Protocol,
