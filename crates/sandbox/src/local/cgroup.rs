@@ -225,25 +225,6 @@ impl Group {
         Ok(doors)
     }
 
-    #[cfg(test)]
-    /// Moves another process into the group.
-    pub fn add(&self, process: u32) -> io::Result<()> {
-        for folder in self.folders() {
-            write(&folder, "cgroup.procs", &process.to_string())?;
-        }
-        Ok(())
-    }
-
-    #[cfg(test)]
-    /// The folder to give to `clone3` with `CLONE_INTO_CGROUP`; only version 2 has that.
-    pub fn directory(&self) -> io::Result<Option<OwnedFd>> {
-        let unified = |place: &&Place| place.version == Version::V2;
-        match self.shared.places.iter().find(unified) {
-            Some(place) => Ok(Some(File::open(place.folder.join(&self.name))?.into())),
-            None => Ok(None),
-        }
-    }
-
     /// What happened in the group so far.
     pub fn events(&self) -> Events {
         let counters = self.counters.get_or_init(|| self.counters());
@@ -675,7 +656,9 @@ mod tests {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        group.add(child.id()).unwrap();
+        for folder in group.folders() {
+            write(&folder, "cgroup.procs", &child.id().to_string()).unwrap();
+        }
         drop(child.stdin.take());
         child
     }
@@ -752,8 +735,6 @@ mod tests {
     fn a_process_joins_through_the_doors() {
         let Some(cgroups) = claim() else { return };
         let group = cgroups.create().unwrap();
-        let unified = cgroups.version(Controller::Memory) == Some(Version::V2);
-        assert_eq!(group.directory().unwrap().is_some(), unified);
         let mut doors = group.doors().unwrap().into_iter().map(Stdio::from);
         let mut next = || doors.next().unwrap_or_else(Stdio::null);
         // It needs no right of its own and no path: three descriptors.

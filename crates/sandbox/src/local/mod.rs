@@ -102,6 +102,10 @@ impl LocalSandboxes {
         let (nursery, parked) = match isolated.prepare().await {
             Ok(lacking) => {
                 isolation::demand(config.isolation, &lacking)?;
+                for lacking in &lacking {
+                    let (layer, lost) = (lacking.layer.name(), lacking.layer.lost());
+                    tracing::info!(layer, lacking.why, lost, "code runs without a layer");
+                }
                 (isolated, parked)
             }
             Err(SandboxError::Isolation { missing, .. }) => {
@@ -109,6 +113,7 @@ impl LocalSandboxes {
                 isolation::demand(config.isolation, std::slice::from_ref(&lacking))?;
                 tracing::warn!(
                     lacking.why,
+                    lost = lacking.layer.lost(),
                     "the kernel does not isolate; code runs with resource limits only"
                 );
                 isolated.close().await;
