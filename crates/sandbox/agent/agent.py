@@ -200,6 +200,7 @@ def make_shell():
         recorder.clear()
     shell.execution_count = 1
     shell.scrub = Scrubber()
+    make_streams()
     sys.last_exc = sys.last_value = sys.last_type = sys.last_traceback = None
     return shell, recorder
 
@@ -259,6 +260,22 @@ def hide_our_frames(error):
         error = error.__cause__ or error.__context__
 
 
+def make_streams():
+    """Standard streams as a sandbox has them: on pipes, which cannot be sought in."""
+    sys.__stdin__ = sys.stdin = open(0, closefd=False)
+    reader, writer = os.pipe()
+    for name, descriptor in (("stdout", 1), ("stderr", 2)):
+        spare = os.dup(descriptor)
+        os.dup2(writer, descriptor)
+        stream = text_stream(descriptor)
+        setattr(sys, f"__{name}__", stream)
+        setattr(sys, name, stream)
+        os.dup2(spare, descriptor)
+        os.close(spare)
+    os.close(reader)
+    os.close(writer)
+
+
 def put_back_streams():
     """Gives the cell its descriptors and streams, whatever the cell before did to them."""
     os.dup2(SPARE_OUT, 1)
@@ -270,11 +287,14 @@ def put_back_streams():
         except Exception:
             usable = False
         if not usable:
-            raw = io.FileIO(descriptor, "w", closefd=False)
-            buffered = io.BufferedWriter(raw, 65536)
-            stream = io.TextIOWrapper(buffered, "utf-8", "backslashreplace", line_buffering=True)
+            stream = text_stream(descriptor)
             setattr(sys, f"__{name}__", stream)
         setattr(sys, name, stream)
+
+
+def text_stream(descriptor):
+    buffered = io.BufferedWriter(io.FileIO(descriptor, "w", closefd=False), 65536)
+    return io.TextIOWrapper(buffered, "utf-8", "backslashreplace", line_buffering=True)
 
 
 def flush():
@@ -442,8 +462,4 @@ def settle_descriptors(control, out, err):
     os.dup2(SPARE_OUT, 1)
     os.dup2(SPARE_ERR, 2)
     os.closerange(3, CONTROL)
-    sys.__stdin__ = sys.stdin = open(0, closefd=False)
-    for name in ("stdout", "stderr"):
-        setattr(sys, f"__{name}__", io.StringIO())  # made anew by `put_back_streams`
-    put_back_streams()
     return socket.socket(fileno=CONTROL)
