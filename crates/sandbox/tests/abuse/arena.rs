@@ -43,6 +43,10 @@ pub struct Arena {
     pub ports: [u16; 3],
     /// Processes of the host.
     pub pids: [u32; 2],
+    /// Whether a new sandbox takes seconds.
+    pub starts_are_dear: bool,
+    /// Sandboxes to be used again.
+    pub shared: Mutex<Vec<Box<dyn Sandbox>>>,
     secret: String,
     listeners: Vec<Box<dyn Visits>>,
     sleeper: Mutex<Child>,
@@ -164,6 +168,8 @@ impl Arena {
             shared_memory,
             ports,
             pids,
+            starts_are_dear: backend.starts_are_dear,
+            shared: Mutex::default(),
             secret,
             listeners: vec![
                 Box::new(version_4),
@@ -298,6 +304,10 @@ impl Arena {
     /// Ends the backend and what stood around it.
     pub async fn close(&self) {
         if let Some(sandbox) = self.neighbour.lock().await.sandbox.take() {
+            sandbox.close().await;
+        }
+        let shared = std::mem::take(&mut *self.shared.lock().unwrap());
+        for sandbox in shared {
             sandbox.close().await;
         }
         self.sandboxes.close().await;

@@ -13,6 +13,8 @@ use crate::support;
 pub struct Backend {
     /// In the names of its tests.
     pub name: &'static str,
+    /// Whether a new sandbox takes seconds.
+    pub starts_are_dear: bool,
     /// Starts it with so many slots and a folder of its own.
     pub start: fn(usize, &Path) -> BoxFuture<'_, Result<Started, SandboxError>>,
 }
@@ -28,10 +30,12 @@ pub enum Started {
 pub static ALL: &[Backend] = &[
     Backend {
         name: "local",
+        starts_are_dear: false,
         start: local,
     },
     Backend {
         name: "docker",
+        starts_are_dear: true,
         start: docker,
     },
 ];

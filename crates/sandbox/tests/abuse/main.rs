@@ -39,19 +39,20 @@ use scene::{Attempt, Scene};
 /// At once; they mostly wait for a limit of theirs.
 const AT_ONCE: usize = 4;
 
-const KINDS: [&[Attempt]; 12] = [
-    processes::ATTEMPTS,
-    memory::ATTEMPTS,
-    disk::ATTEMPTS,
-    output::ATTEMPTS,
-    time::ATTEMPTS,
-    filesystem::ATTEMPTS,
-    network::ATTEMPTS,
-    kernel::ATTEMPTS,
-    protocol::ATTEMPTS,
-    interpreter::ATTEMPTS,
-    artifacts::ATTEMPTS,
-    neighbours::ATTEMPTS,
+/// With whether they only try what is refused.
+const KINDS: [(&[Attempt], bool); 12] = [
+    (processes::ATTEMPTS, false),
+    (memory::ATTEMPTS, false),
+    (disk::ATTEMPTS, false),
+    (output::ATTEMPTS, false),
+    (time::ATTEMPTS, false),
+    (filesystem::ATTEMPTS, true),
+    (network::ATTEMPTS, true),
+    (kernel::ATTEMPTS, true),
+    (protocol::ATTEMPTS, false),
+    (interpreter::ATTEMPTS, false),
+    (artifacts::ATTEMPTS, false),
+    (neighbours::ATTEMPTS, false),
 ];
 
 fn main() -> ExitCode {
@@ -77,13 +78,16 @@ fn main() -> ExitCode {
     for backend in backends::ALL {
         // Started by the first of its attempts: a list of names, or a choice of others, starts none.
         let arena = Arc::new(OnceLock::<Result<Option<Arena>, String>>::new());
-        for attempt in KINDS.iter().copied().flatten() {
+        for (attempt, tidy) in KINDS
+            .iter()
+            .flat_map(|(attempts, tidy)| attempts.iter().map(|attempt| (attempt, *tidy)))
+        {
             let (arena, runtime) = (Arc::clone(&arena), Arc::clone(&runtime));
             let name = format!("{}::{}", backend.name, attempt.name);
             trials.push(Trial::test(name, move || {
                 let started = arena.get_or_init(|| runtime.block_on(Arena::start(backend)));
                 if let Some(arena) = started.as_ref().map_err(String::as_str)? {
-                    runtime.block_on(Scene::play(arena, attempt));
+                    runtime.block_on(Scene::play(arena, attempt, tidy));
                 }
                 Ok(())
             }));

@@ -38,7 +38,8 @@ async fn hoards(scene: &mut Scene<'_>, set_up: &str, take: &str) -> Observation 
          print('held', 8 * number, flush=True)"
     );
     let observation = scene.run(&code).await;
-    let most = (scene.spec.limits.memory_bytes >> 20) * 3 / 2;
+    // The loaded libraries and what the agent keeps back come on top.
+    let most = (scene.spec.limits.memory_bytes >> 20) + 320;
     assert!(
         held(&observation) <= most,
         "it held {} of {most} MiB: {:?}",
@@ -80,7 +81,7 @@ async fn a_hoard_in_many_processes_is_out_of_memory(scene: &mut Scene<'_>) {
         ),
         "{observation:?}"
     );
-    let left = "import os\nsum(name.isdigit() for name in os.listdir('/proc')) < 12";
+    let left = "import os\nsum(open(f'/proc/{name}/stat').read().rsplit(')')[-1].split()[0] != 'Z' for name in os.listdir('/proc') if name.isdigit()) < 12";
     let observation = scene.run(left).await;
     assert_eq!(
         observation.value.as_deref(),
@@ -208,7 +209,7 @@ async fn a_crippled_init_still_sees_a_hoard(scene: &mut Scene<'_>) {
     );
     assert!(stopped, "{observation:?}");
     let observation = scene
-        .run("import os\nsum(name.isdigit() for name in os.listdir('/proc')) < 12")
+        .run("import os\nsum(open(f'/proc/{name}/stat').read().rsplit(')')[-1].split()[0] != 'Z' for name in os.listdir('/proc') if name.isdigit()) < 12")
         .await;
     assert_eq!(
         observation.value.as_deref(),

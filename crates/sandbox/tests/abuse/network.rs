@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use synth_core::CellOutcome;
 
-use crate::scene::{PRELUDE, Scene, attempts};
+use crate::scene::{Scene, attempts};
 
 attempts![
     listeners_on_the_hosts_loopback_are_out_of_reach,
@@ -112,16 +112,16 @@ async fn interfaces_and_routes_cannot_be_made(scene: &mut Scene<'_>) {
 }
 
 async fn a_listener_inside_is_not_seen_from_the_host(scene: &mut Scene<'_>) {
-    let code = format!(
-        "{PRELUDE}\nlistener = socket.socket()\nlistener.bind(('0.0.0.0', 0))\nlistener.listen()\nprint(listener.getsockname()[1])"
-    );
-    let port: u16 = scene.stdout(&code).await.trim().parse().unwrap();
+    // Where the sandbox may not even listen, there is nothing to be seen.
+    let code = "import socket\nlistener = socket.socket()\ntry:\n    listener.bind(('0.0.0.0', 0))\n    listener.listen()\n    print(listener.getsockname()[1])\nexcept PermissionError: print(0)";
+    let port: u16 = scene.stdout(code).await.trim().parse().unwrap();
+    if port == 0 {
+        return;
+    }
     let address = SocketAddr::from(([127, 0, 0, 1], port));
-    let reached = tokio::task::spawn_blocking(move || {
-        TcpStream::connect_timeout(&address, Duration::from_millis(500)).is_ok()
-    });
-    // Unless a program of the host happens to listen there, nobody answers.
+    let reach = move || TcpStream::connect_timeout(&address, Duration::from_millis(500)).is_ok();
+    // A program of the host may happen to listen there: who was visited is asked inside.
+    drop(tokio::task::spawn_blocking(reach).await);
     let inside = "listener.settimeout(1)\ntry: print('visited', listener.accept())\nexcept OSError: print('nobody')";
     assert_eq!(scene.stdout(inside).await, "nobody\n");
-    drop(reached.await);
 }

@@ -85,7 +85,7 @@ async fn a_thread_bomb_is_refused(scene: &mut Scene<'_>) {
 }
 
 async fn zombies_are_buried(scene: &mut Scene<'_>) {
-    let code = "import os, time\nfor _ in range(300):\n    pid = os.fork()\n    if pid == 0:\n        if os.fork() == 0: os._exit(0)\n        os._exit(0)\n    \
+    let code = "import os, time\nfor _ in range(60):\n    pid = os.fork()\n    if pid == 0:\n        if os.fork() == 0: os._exit(0)\n        os._exit(0)\n    \
                 os.waitpid(pid, 0)\ntime.sleep(0.5)\nprint(sum(name.isdigit() for name in os.listdir('/proc')) < 10)";
     assert_eq!(scene.stdout(code).await, "True\n");
 }

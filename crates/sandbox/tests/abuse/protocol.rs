@@ -92,13 +92,13 @@ async fn is_noticed(scene: &mut Scene<'_>, code: &str) -> Observation {
 }
 
 async fn a_forged_reply_with_another_nonce_is_not_taken(scene: &mut Scene<'_>) {
-    for secret in [
+    for secret in scene.some(&[
         "'0' * 32",
         "''",
         "nonce()[:-1]",
         "nonce()[::-1]",
         "nonce().upper() + ' '",
-    ] {
+    ]) {
         let observation =
             is_noticed(scene, &format!("send(reply({secret}))\ntime.sleep(20)")).await;
         assert!(is_lost(&observation), "{secret}: {observation:?}");
@@ -106,22 +106,22 @@ async fn a_forged_reply_with_another_nonce_is_not_taken(scene: &mut Scene<'_>) {
 }
 
 async fn a_bogus_length_does_not_stall_the_reader(scene: &mut Scene<'_>) {
-    for length in [
+    for length in scene.some(&[
         "b'\\xff\\xff\\xff\\xff'",
         "b'\\x7f\\xff\\xff\\xff'",
         "b'\\x04\\x00\\x00\\x00'",
-    ] {
+    ]) {
         let observation = is_noticed(scene, &format!("send({length})\ntime.sleep(20)")).await;
         assert!(is_lost(&observation), "{length}: {observation:?}");
     }
 }
 
 async fn half_a_frame_does_not_stall_the_reader(scene: &mut Scene<'_>) {
-    for part in [
+    for part in scene.some(&[
         "b'\\x00'",
         "b'\\x00\\x00\\x01\\x00'",
         "b'\\x00\\x00\\x01\\x00{\"version\"'",
-    ] {
+    ]) {
         // Silence after it, and the agent's own reply after it.
         let observation = is_noticed(scene, &format!("send({part})\ntime.sleep(20)")).await;
         assert!(is_lost(&observation), "{part}: {observation:?}");
@@ -131,7 +131,7 @@ async fn half_a_frame_does_not_stall_the_reader(scene: &mut Scene<'_>) {
 }
 
 async fn an_empty_frame_is_a_protocol_error(scene: &mut Scene<'_>) {
-    for body in [
+    for body in scene.some(&[
         "b''",
         "b'\\n'",
         "b'null'",
@@ -139,20 +139,20 @@ async fn an_empty_frame_is_a_protocol_error(scene: &mut Scene<'_>) {
         "b'{}'",
         "b'\\x00' * 100",
         "b'\\xff\\xfe'",
-    ] {
+    ]) {
         let observation = is_noticed(scene, &format!("send(frame({body}))\ntime.sleep(20)")).await;
         assert!(is_lost(&observation), "{body}: {observation:?}");
     }
 }
 
 async fn a_frame_of_deep_nesting_is_harmless(scene: &mut Scene<'_>) {
-    for body in [
+    for body in scene.some(&[
         "b'[' * 100_000",
         "b'{\"a\":' * 50_000",
         "b'{\"version\":' + b'1' * 60_000 + b'}'",
         "b'{\"version\": 1e999999}'",
         "b'{\"nonce\": \"\\\\ud800\"}'",
-    ] {
+    ]) {
         let observation = is_noticed(scene, &format!("send(frame({body}))\ntime.sleep(20)")).await;
         assert!(is_lost(&observation), "{body}: {observation:?}");
     }
@@ -243,14 +243,14 @@ async fn forged_figures_are_not_recorded(scene: &mut Scene<'_>) {
 
 async fn a_forged_death_or_time_out_is_not_believed(scene: &mut Scene<'_>) {
     scene.may_lose_the_next_cell();
-    for status in [
+    for status in scene.some(&[
         "'timeout'",
         "'died'",
         "'limit'",
         "5",
         "None",
         "{'error': 1}",
-    ] {
+    ]) {
         let observation = is_noticed(
             scene,
             &format!("send(reply(nonce(), status={status}, value=None))\ntime.sleep(20)"),
@@ -273,11 +273,11 @@ async fn the_line_that_is_shut_down_is_told_at_once(scene: &mut Scene<'_>) {
 }
 
 async fn the_line_that_is_closed_is_told_at_once(scene: &mut Scene<'_>) {
-    for code in [
+    for code in scene.some(&[
         "os.closerange(0, 65536)",
         "os.closerange(3, 65536)\ntime.sleep(60)",
         "for number in lines(): os.close(number)",
-    ] {
+    ]) {
         let observation = is_noticed(scene, code).await;
         assert!(is_lost(&observation), "{code}: {observation:?}");
     }

@@ -66,6 +66,7 @@ pub struct Scene<'a> {
     pub spec: SandboxSpec,
     sandbox: Option<Box<dyn Sandbox>>,
     after: After,
+    shares: bool,
 }
 
 /// What the attempt leaves of its own interpreter.
@@ -81,12 +82,15 @@ enum After {
 
 impl<'a> Scene<'a> {
     /// Runs one attempt and finds out what it left behind.
-    pub async fn play(arena: &'a Arena, attempt: &Attempt) {
+    pub async fn play(arena: &'a Arena, attempt: &Attempt, tidy: bool) {
+        // A sandbox in which things were only tried and refused serves the next attempt of that sort as well.
+        let shares = tidy && arena.starts_are_dear;
         let mut scene = Scene {
             arena,
             spec: arena.spec(),
             sandbox: None,
             after: After::Sound,
+            shares,
         };
         (attempt.run)(&mut scene).await;
         scene.finish().await;
@@ -107,9 +111,31 @@ impl<'a> Scene<'a> {
         self.after = After::Deranged;
     }
 
+    /// The variants of an attack that ends its interpreter; only the first of them where a new one is dear.
+    pub fn some<'list, T>(&self, variants: &'list [T]) -> &'list [T] {
+        if self.arena.starts_are_dear {
+            &variants[..1]
+        } else {
+            variants
+        }
+    }
+
     /// The sandbox, opened if it is not.
     pub async fn sandbox(&mut self) -> &mut dyn Sandbox {
         if self.sandbox.is_none() {
+            let cell = self.spec.limits.cell;
+            let mut usual = self.arena.spec();
+            usual.limits.cell = cell;
+            self.shares &= self.spec == usual;
+            let shared = if self.shares {
+                self.arena.shared.lock().unwrap().pop()
+            } else {
+                None
+            };
+            if let Some(mut sandbox) = shared {
+                sandbox.limit_cell(cell);
+                return self.sandbox.insert(sandbox).as_mut();
+            }
             let opening = self.arena.sandboxes.open(&self.spec);
             self.sandbox = Some(
                 timeout(BEYOND, opening)
@@ -202,6 +228,12 @@ impl<'a> Scene<'a> {
             assert_eq!(answer, (&CellOutcome::Ok, Some("2")), "{observation:?}");
         }
         arena.neighbour_is_untouched().await;
+        if self.shares && self.after == After::Sound {
+            let sandbox = self.sandbox.take().expect("it was opened");
+            arena.shared.lock().unwrap().push(sandbox);
+            arena.assert_host_is_untouched();
+            return;
+        }
         let namespace = self.namespace().await;
         let sandbox = self.sandbox.take().expect("it was opened");
         let members = namespace
