@@ -221,7 +221,7 @@ struct OpenRequest {
 struct Running {
     child: Child,
     files: FileLine,
-    verdict: watch::Receiver<Option<Option<String>>>,
+    verdict: watch::Receiver<Option<Verdict>>,
     host: Arc<Host>,
     _slot: HostSlot,
 }
@@ -247,7 +247,7 @@ impl Running {
     async fn lost(&mut self) -> Option<String> {
         let verdict = timeout(VERDICT, self.verdict.wait_for(Option::is_some)).await;
         match verdict {
-            Ok(Ok(verdict)) => verdict.clone().flatten(),
+            Ok(Ok(verdict)) => verdict.as_ref().and_then(|verdict| verdict.lost.clone()),
             Ok(Err(_)) => None,
             Err(_) => Some("it does not say how the container ended".into()),
         }
@@ -423,7 +423,7 @@ impl Shared {
 struct HandedOut {
     child: Child,
     files: FileLine,
-    verdict: watch::Receiver<Option<Option<String>>>,
+    verdict: watch::Receiver<Option<Verdict>>,
 }
 
 impl HandedOut {
@@ -445,11 +445,11 @@ async fn serve(
     id: String,
     attached: Attached,
     far: Far,
-    verdict: watch::Sender<Option<Option<String>>>,
+    verdict: watch::Sender<Option<Verdict>>,
 ) {
     let judge = async |told: Result<End, Lost>| judge(&host, &docker, &id, told).await;
     let ended = |found: Verdict| {
-        verdict.send_replace(Some(found.lost));
+        verdict.send_replace(Some(found));
     };
     relay(attached, far, judge, ended).await;
     host.remove(&docker, &id).await;

@@ -51,6 +51,7 @@ pub enum Lost {
 }
 
 /// How a container ended, and why not by itself.
+#[derive(Clone, Debug)]
 pub struct Verdict {
     /// What is told of the agent.
     pub end: End,

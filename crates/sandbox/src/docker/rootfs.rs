@@ -1,4 +1,4 @@
-//! The root filesystem of the image, from Debian's packages and PyPI, without a registry and without root.
+//! The root filesystem of the image, from Debian's packages and `PyPI`, without a registry and without root.
 //!
 //! `apt-get` with a state of its own finds and fetches the packages and checks them as it always does; `dpkg-deb` unpacks them. The
 //! interpreter that was unpacked, run by its own loader, then installs and compiles the pinned Python packages, so no Python of this

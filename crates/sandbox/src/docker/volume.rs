@@ -250,7 +250,7 @@ async fn send(
     files: Listing,
 ) -> Result<(), SandboxError> {
     let (sender, mut receiver) = mpsc::channel(4);
-    let packing = spawn_blocking(move || pack(&files, sender));
+    let packing = spawn_blocking(move || pack(&files, &sender));
     let parts = futures::stream::poll_fn(move |context| receiver.poll_recv(context));
     let options = UploadToContainerOptionsBuilder::new()
         .path("/workspace")
@@ -263,7 +263,7 @@ async fn send(
 }
 
 /// Writes the files as a tarball, all of it root's and for reading only.
-fn pack(files: &Listing, sender: mpsc::Sender<io::Result<Bytes>>) -> Result<(), SandboxError> {
+fn pack(files: &Listing, sender: &mpsc::Sender<io::Result<Bytes>>) -> Result<(), SandboxError> {
     let mut tar = tar::Builder::new(BufWriter::with_capacity(CHUNK, Parts(sender.clone())));
     let mut made = std::collections::BTreeSet::new();
     for (path, host_path) in files {
