@@ -377,8 +377,7 @@ mod tests {
             assert_eq!(
                 Reply::parse(body.as_bytes(), "n"),
                 Err(FrameError::Malformed),
-                "{:.200}",
-                body
+                "{body:.200}"
             );
         }
         for body in ["", "[]", "null", "2", "\n", "{}", "{", "\u{0}"] {

@@ -6,10 +6,10 @@
     reason = "a test that cannot go on panics, one that is skipped says why"
 )]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use suite::{Backend, open, python, stdout};
+use suite::{Backend, open, stdout};
 use synth_core::config::{SandboxBackend, SandboxConfig};
 use synth_sandbox::{LocalSandboxes, SandboxError, Sandboxes};
 
@@ -22,7 +22,9 @@ keeps_the_contract!(start);
 async fn start(slots: usize) -> Option<Backend> {
     let config = SandboxConfig {
         backend: SandboxBackend::Local,
-        python: python(),
+        python: std::env::var_os("SYNTH_TEST_PYTHON")
+            .map(PathBuf::from)
+            .unwrap_or_default(),
         parked: 2,
         ..SandboxConfig::default()
     };

@@ -3,7 +3,6 @@
 //! A backend's test file says `mod suite;` and `keeps_the_contract!(start)`, where `start(slots)` opens the backend, or nothing
 //! where the machine lacks what it needs (and then says so). One backend serves all the tests of a binary.
 
-use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -128,13 +127,6 @@ pub fn own(start: impl Fn(usize) -> Starting, slots: usize, test: impl AsyncFnOn
             backend.close().await;
         }
     });
-}
-
-/// A Python to make the environment with, where the first on the PATH is not the one.
-pub fn python() -> PathBuf {
-    std::env::var_os("SYNTH_TEST_PYTHON")
-        .map(PathBuf::from)
-        .unwrap_or_default()
 }
 
 pub fn spec() -> SandboxSpec {
