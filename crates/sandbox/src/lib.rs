@@ -3,11 +3,12 @@
 //! A stage holds `dyn` [`Sandboxes`], opens a [`Sandbox`] for each trajectory and has it [execute](Sandbox::execute) cells. A
 //! failure of the agent's code is an [`Observation`]; a [`SandboxError`] means that the sandbox itself could not do its work.
 //!
-//! The arrows: [`LocalSandboxes`] (`local`) has a Python [`environment`] made, starts a zygote in it (`zygote`) and asks that for
-//! a forked `child` per sandbox. `child` runs one cell: it sends and receives frames (`frame`), drains what the cell prints
-//! (`output`) and judges time, memory and death from outside. `files` reads and writes in the workspace, `scratch` owns the folder
-//! on the host and sweeps what dead owners left, [`probe`] tells `synth doctor` what the kernel offers. The Python side is
-//! `agent/`: `zygote.py` forks, `jail.py` isolates, `agent.py` runs cells. Start reading at [`Sandbox`], then `child`.
+//! The arrows: [`LocalSandboxes`] (`local`) has a Python [`environment`] made and starts two processes: a jailer, a native program
+//! in `jail/` that makes namespaces with a process 1 for each sandbox, and a zygote, which forks the Python process into them;
+//! what they make is one `child` per sandbox. `child` runs one cell: it sends and receives frames (`frame`), drains what the cell
+//! prints (`output`) and judges time, memory and death from outside (`witness`). `files` reads and writes in the workspace,
+//! [`probe`] tells `synth doctor` what the kernel offers. The Python side is `agent/`: `zygote.py` forks, `jail.py` gives up
+//! privileges, `agent.py` runs cells. Start reading at [`Sandbox`], then `child`.
 
 use std::path::PathBuf;
 use std::time::Duration;
