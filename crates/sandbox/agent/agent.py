@@ -345,7 +345,9 @@ class Agent:
             message, category, self.scrub(str(filename)), lineno, line
         )
         signal.signal(signal.SIGTERM, self.terminated)
-        os.register_at_fork(after_in_child=self.forked)
+        # Python forgets what arrives while it forks; held back, it arrives after.
+        self.held = set()
+        os.register_at_fork(before=self.hold, after_in_parent=self.release, after_in_child=self.forked)
         self.seed(seed)
 
     def seed(self, seed):
@@ -359,10 +361,13 @@ class Agent:
 
     def terminated(self, *_):
         flush()
-        if os.getpid() == self.pid:
-            os._exit(128 + signal.SIGTERM)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a fork that is not yet a process of its own to Python
-        os.kill(os.getpid(), signal.SIGTERM)
+        os._exit(128 + signal.SIGTERM)
+
+    def hold(self):
+        self.held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+    def release(self):
+        signal.pthread_sigmask(signal.SIG_SETMASK, self.held)
 
     def forked(self):
         """In a process that a cell forked: the conversation is not its own."""
@@ -372,6 +377,7 @@ class Agent:
                 signal.signal(signal.SIGTERM, signal.SIG_DFL)
         except (OSError, ValueError):
             pass
+        self.release()
 
     def serve(self):
         while (request := wire.receive(self.connection)) is not None:
