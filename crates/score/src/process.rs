@@ -101,9 +101,8 @@ impl Scorer {
             .stderr(Stdio::null())
             .kill_on_drop(true)
             .spawn()?;
-        let (mut input, output) = match (process.stdin.take(), process.stdout.take()) {
-            (Some(input), Some(output)) => (input, output),
-            _ => return Err(io::ErrorKind::BrokenPipe.into()),
+        let (Some(mut input), Some(output)) = (process.stdin.take(), process.stdout.take()) else {
+            return Err(io::ErrorKind::BrokenPipe.into());
         };
         let asking = async {
             for part in [&line, truth, prediction.unwrap_or_default()] {
