@@ -20,6 +20,8 @@ use crate::service::{OUTPUT_BYTES, Service};
 const MIB: u64 = 1 << 20;
 /// Files under `data/` of one sandbox: each is a mount of its own.
 const MAX_FILES: usize = 1_000;
+/// A workspace has folders of its own, and no file system with fewer entries can be mounted.
+const MIN_WORKSPACE_FILES: u64 = 16;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -160,6 +162,14 @@ fn limits(asked: &LimitsRequest, most: &SandboxLimits) -> Result<SandboxLimits, 
                 "`limits.{name}` has to be more than 0 and at most {most}"
             ))),
         }
+    }
+    if asked
+        .workspace_files
+        .is_some_and(|files| files < MIN_WORKSPACE_FILES)
+    {
+        return Err(Refusal::invalid(format!(
+            "`limits.workspace_files` has to be at least {MIN_WORKSPACE_FILES}"
+        )));
     }
     let cell_seconds = within("cell_seconds", asked.cell_seconds, most.cell.as_secs_f64())?;
     Ok(SandboxLimits {

@@ -304,6 +304,7 @@ async fn uploads_are_shown_kept_once_and_bounded() {
         json!({"image": "none"}),
         json!({"limits": {"cell_seconds": 0}}),
         json!({"limits": {"memory_mib": 1_000_000}}),
+        json!({"limits": {"workspace_files": 1}}),
         json!({"limit": {}}),
         json!([1]),
     ] {
