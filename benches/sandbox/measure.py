@@ -32,7 +32,7 @@ def main():
     words.add_argument("--synth", required=True, help="the program `synth`")
     words.add_argument("--floor", required=True, help="the program of floor.c")
     words.add_argument("--output", type=pathlib.Path, required=True, help="the folder for the results")
-    words.add_argument("--quick", action="store_true", help="fewer readings: two minutes and not ten")
+    words.add_argument("--quick", action="store_true", help="fewer readings: two minutes and not six")
     words.add_argument("--write-docs", action="store_true", help="put the tables into docs/performance.md and README.md")
     asked = words.parse_args()
 
