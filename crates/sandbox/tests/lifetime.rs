@@ -194,6 +194,52 @@ async fn a_zygote_that_dies_is_started_anew_and_living_sandboxes_go_on() {
 }
 
 #[tokio::test]
+async fn a_jailer_that_dies_is_started_anew_and_living_sandboxes_go_on() {
+    let scratch = tempfile::tempdir().unwrap();
+    let Some(sandboxes) = start(scratch.path()).await else {
+        return;
+    };
+    let mut sandbox = sandboxes.open(&spec()).await.unwrap();
+    sandbox.execute("x = 41").await.unwrap();
+    let jailer = sandboxes.jailer_id().await.unwrap();
+    assert!(
+        Command::new("kill")
+            .args(["-9", &jailer.to_string()])
+            .status()
+            .unwrap()
+            .success()
+    );
+    assert_eq!(
+        sandbox
+            .execute("x + 1")
+            .await
+            .unwrap()
+            .observation
+            .value
+            .as_deref(),
+        Some("42")
+    );
+    let mut other = sandboxes.open(&spec()).await.unwrap();
+    assert_eq!(
+        other
+            .execute("1 + 1")
+            .await
+            .unwrap()
+            .observation
+            .value
+            .as_deref(),
+        Some("2")
+    );
+    // What is made ahead fills itself up again, by a new one.
+    while sandboxes.jailer_id().await.is_none_or(|now| now == jailer) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    other.close().await;
+    sandbox.close().await;
+    sandboxes.close().await;
+}
+
+#[tokio::test]
 async fn the_same_code_gives_the_same_bytes_in_two_backends() {
     let code = "import pandas as pd, warnings\nwarnings.warn('w')\nprint(hash('x'), {'b', 'a', 'c'})\npd.DataFrame()['missing']";
     let mut seen = Vec::new();

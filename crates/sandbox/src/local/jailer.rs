@@ -30,7 +30,7 @@ const SHORTAGES: [i32; 4] = [11, 12, 23, 24];
 /// The jailer, running.
 pub struct Jailer {
     link: UnixStream,
-    _process: Child,
+    process: Child,
     /// The user namespace that all sandboxes are made in, where that is not our own.
     pub namespace: Option<OwnedFd>,
 }
@@ -75,7 +75,7 @@ impl Jailer {
         .map_err(SandboxError::io(what))?;
         let mut jailer = Self {
             link,
-            _process: process,
+            process,
             namespace: None,
         };
         let request = if as_root { b"s-" } else { b"su" };
@@ -133,6 +133,11 @@ impl Jailer {
             burials,
             proc,
         })
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.id()
     }
 
     /// Whether it has not ended.

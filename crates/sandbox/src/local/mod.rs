@@ -140,6 +140,11 @@ impl LocalSandboxes {
         self.shared.nursery.process_id().await
     }
 
+    /// The process that makes their namespaces, while it runs; none without isolation.
+    pub async fn jailer_id(&self) -> Option<u32> {
+        self.shared.nursery.jailer_id().await
+    }
+
     /// Whether the kernel isolates the sandboxes.
     pub fn isolated(&self) -> bool {
         self.shared.nursery.isolates()

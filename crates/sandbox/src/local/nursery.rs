@@ -252,6 +252,14 @@ impl Nursery {
         }
     }
 
+    /// The process that makes namespaces, while it runs.
+    pub async fn jailer_id(&self) -> Option<u32> {
+        match &*self.state.lock().await {
+            State::Running(staff) => staff.jailer.as_ref().and_then(Jailer::pid),
+            _ => None,
+        }
+    }
+
     /// Ends the processes and waits for them; nothing is made after.
     pub async fn close(&self) {
         let state = std::mem::replace(&mut *self.state.lock().await, State::Closed);
