@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
+use synth_core::config::SandboxBackend;
 use synth_sandbox::{SandboxLimits, open_backend, slots_of};
 use synth_serve::{Api, ClientLimits, Leases, Options, ServeError, Server, Tokens};
 use tokio::signal::unix::{SignalKind, signal};
@@ -32,7 +33,11 @@ pub async fn serve(arguments: ServeArguments) -> Result<ExitCode, Failure> {
     let sandboxes = open_backend(&config.sandbox, slots, &scratch, &say)
         .await
         .map_err(|error| Failure::new(ExitCode::Unavailable, format!("failed to {error}")))?;
-    let images = config.sandbox.images.keys().cloned().collect();
+    // The local backend has one image.
+    let images = match config.sandbox.backend {
+        SandboxBackend::Docker => config.sandbox.images.keys().cloned().collect(),
+        SandboxBackend::Local => Vec::new(),
+    };
     let options = options(&arguments, tokens, slots, scratch, images);
     let bound = Server::bind(arguments.listen, options, Arc::clone(&sandboxes)).await;
     let server = match bound {
