@@ -115,21 +115,28 @@ class Forks:
                     self.fork_agent(request, descriptors)
 
     def bury(self):
-        try:
-            while True:
+        while True:
+            try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
-                if pid == 0:
-                    return
-                pipe = self.burials.pop(pid, None)
-                if pipe is not None:
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            pipe = self.burials.pop(pid, None)
+            if pipe is not None:
+                try:
                     os.write(pipe, status.to_bytes(4, "little"))
-                    os.close(pipe)
-        except (ChildProcessError, BrokenPipeError):
-            pass
+                except BrokenPipeError:
+                    pass  # init went first
+                os.close(pipe)
 
     def fork(self, action, request, descriptors, complaints):
-        """Runs `action` in a fork, which tells what goes wrong to the socket `complaints`."""
-        pid = os.fork()
+        """Runs `action` in a fork, which tells what goes wrong to the socket `complaints`; its id, if there is one."""
+        try:
+            pid = os.fork()
+        except OSError as error:  # too many processes, or an init that is gone already
+            complain(complaints, error)
+            pid = None
         if pid == 0:
             code = 70
             try:
@@ -159,7 +166,10 @@ class Forks:
                 os.close(descriptor)
             return
         pid = self.fork(self.become_agent, request, [control, out, err, init, *doors], control)
-        self.burials[pid] = pipe
+        if pid is None:
+            os.close(pipe)
+        else:
+            self.burials[pid] = pipe
 
     def become_agent(self, request, descriptors):
         control, out, err, init, *doors = descriptors
@@ -201,8 +211,8 @@ def complain(descriptor, error):
     layer = getattr(error, "layer", None)
     if layer is None and isinstance(error, PermissionError):
         layer = "the set-up of the sandbox"
-    if getattr(error, "errno", None) in (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE):
-        layer = None  # the machine is short of something now; that is no verdict on the kernel
+    if getattr(error, "errno", None) in (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ESRCH):
+        layer = None  # the machine is short of something now, or init is gone; that is no verdict on the kernel
     message = {"version": wire.VERSION, "error": f"{error}" if layer else f"{type(error).__name__}: {error}"}
     message["layer"] = layer
     try:
