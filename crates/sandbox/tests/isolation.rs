@@ -1,7 +1,6 @@
 //! Levels of isolation are held, and control groups do not outlive their owner.
 
 #![expect(
-    clippy::unwrap_used,
     clippy::print_stdout,
     clippy::print_stderr,
     reason = "a test that cannot go on panics, one that is skipped says why, and the killed process tells its parent"
