@@ -442,9 +442,10 @@ class Files:
             file = os.open(names[-1], flags | NO_LINKS, 0o644, dir_fd=folder)
         finally:
             os.close(folder)
-        if not stat.S_ISREG(os.fstat(file).st_mode):
+        state = os.fstat(file)
+        if not stat.S_ISREG(state.st_mode) or state.st_nlink > 1:
             os.close(file)
-            raise OSError(0, "it is not a regular file")
+            raise OSError(0, "it is a link" if stat.S_ISREG(state.st_mode) else "it is not a regular file")
         return file
 
     def write(self, part):
