@@ -606,6 +606,9 @@ impl Sandbox for DockerSandbox {
         let mut left = max_bytes;
         let mut artifacts = Vec::new();
         for path in paths {
+            if artifacts.len() == crate::files::MAX_ARTIFACTS {
+                break;
+            }
             match files.read(path, left).await {
                 Ok(bytes) => {
                     left -= bytes.len() as u64;
