@@ -273,22 +273,17 @@ impl Arena {
     pub async fn neighbour_is_untouched(&self) {
         let mut neighbour = self.neighbour.lock().await;
         let secret = neighbour.secret.clone();
-        let mut sandbox = match neighbour.sandbox.take() {
-            Some(sandbox) => sandbox,
-            None => {
-                let mut spec = self.spec();
-                spec.limits.cell = Duration::from_secs(40);
-                let mut sandbox = self.sandboxes.open(&spec).await.unwrap();
-                sandbox
-                    .write_file("secret", secret.as_bytes())
-                    .await
-                    .unwrap();
-                sandbox
-                    .execute("secret = open('secret').read()")
-                    .await
-                    .unwrap();
-                sandbox
-            }
+        let mut sandbox = if let Some(sandbox) = neighbour.sandbox.take() {
+            sandbox
+        } else {
+            let mut spec = self.spec();
+            spec.limits.cell = Duration::from_secs(40);
+            let mut sandbox = self.sandboxes.open(&spec).await.unwrap();
+            let written = sandbox.write_file("secret", secret.as_bytes()).await;
+            written.unwrap();
+            let learn = sandbox.execute("secret = open('secret').read()").await;
+            learn.unwrap();
+            sandbox
         };
         let asked = "print(secret, open('secret').read(), open('data/shared.csv').read(), end='')";
         let told = sandbox.execute(asked).await.unwrap().observation;

@@ -122,12 +122,17 @@ async fn nothing_else_can_be_written(scene: &mut Scene<'_>) {
 async fn a_full_workspace_takes_no_file_from_outside(scene: &mut Scene<'_>) {
     scene.run("with open('big', 'wb', buffering=0) as file:\n    while True: file.write(bytes(1 << 12))").await;
     let sandbox = scene.sandbox().await;
-    assert!(sandbox.write_file("given", &[7; 1 << 16]).await.is_err());
+    assert!(
+        sandbox
+            .write_file("given", &vec![7; 1 << 16])
+            .await
+            .is_err()
+    );
     scene.run("import os\nos.remove('big')").await;
     scene
         .sandbox()
         .await
-        .write_file("given", &[7; 1 << 16])
+        .write_file("given", &vec![7; 1 << 16])
         .await
         .unwrap();
 }

@@ -24,23 +24,14 @@ attempts![
 
 async fn files_of_the_orchestrator_cannot_be_opened(scene: &mut Scene<'_>) {
     let folder = scene.arena.folder.display().to_string();
-    let mut code = String::new();
-    for name in FILES {
-        code +=
-            &format!("attempt('{name}', lambda: open('{folder}/{name}').read(), errno.ENOTDIR)\n");
-        code += &format!(
-            "attempt('{name} over the root', lambda: open('/proc/1/root{folder}/{name}').read(), errno.ENOTDIR)\n"
-        );
-        code += &format!(
-            "attempt('{name} over the folder', lambda: open('/proc/self/cwd/../../../../..{folder}/{name}').read(), errno.ENOTDIR)\n"
-        );
-    }
-    code += &format!(
-        "attempt('write', lambda: open('{folder}/canary.txt', 'w'), errno.ENOTDIR)\nattempt('list', lambda: os.listdir('{folder}'), errno.ENOTDIR)\n"
-    );
-    code += &format!(
-        "attempt('shared memory', lambda: open('{}').read())\n",
-        scene.arena.shared_memory.display()
+    let shared_memory = scene.arena.shared_memory.display();
+    let code = format!(
+        "for name in {FILES:?}:\n    \
+         for way in ('', '/proc/1/root', '/proc/self/root', '/proc/self/cwd/../../../../..'):\n        \
+         attempt(f'{{way}} {{name}}', lambda: open(f'{{way}}{folder}/{{name}}').read(), errno.ENOTDIR)\n    \
+         attempt(f'write {{name}}', lambda: open(f'{folder}/{{name}}', 'a'), errno.ENOTDIR)\n\
+         attempt('list', lambda: os.listdir('{folder}'), errno.ENOTDIR)\n\
+         attempt('shared memory', lambda: open('{shared_memory}').read())"
     );
     scene.refused(&code).await;
 }

@@ -294,10 +294,8 @@ async fn a_stream_in_odd_modes_still_brings_the_next_output(scene: &mut Scene<'_
         for mode in (os.O_NONBLOCK, os.O_DIRECT, os.O_ASYNC):\n        try: fcntl.fcntl(descriptor, fcntl.F_SETFL, flags | mode)\n        except OSError: pass\n    \
         try: fcntl.fcntl(descriptor, 1031, 4096)\n    except OSError: pass";
     scene.run(code).await;
-    let observation = scene.run("for number in range(20): print(number)").await;
-    let expected = (0..20)
-        .map(|number| format!("{number}\n"))
-        .collect::<String>();
+    let observation = scene.run("for number in range(10): print(number)").await;
+    let expected = "0\n1\n2\n3\n4\n5\n6\n7\n8\n9\n";
     assert_eq!(observation.stdout, expected, "{observation:?}");
 }
 

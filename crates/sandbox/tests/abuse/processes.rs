@@ -206,6 +206,7 @@ async fn an_interpreter_that_becomes_another_program_is_said_to_have_ended(scene
             how: "exit code 0".into()
         }
     );
+    scene.run("1").await;
     let started = Instant::now();
     let observation = scene
         .run("import os\nos.execv('/bin/sleep', ['sleep', '600'])")

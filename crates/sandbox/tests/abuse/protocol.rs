@@ -31,7 +31,7 @@ attempts![
 ];
 
 /// Finds the agent's line, the nonce of the running cell, which waits in it unread, and a way to send frames.
-const KIT: &str = r#"
+const KIT: &str = r"
 import gc, json, os, socket, stat, struct, sys, time
 def lines():
     found = []
@@ -58,7 +58,7 @@ def nonce(): return waiting(True)
 def reply(secret, **more):
     body = {'version': VERSION, 'nonce': secret, 'status': 'ok', 'value': 'forged', **more}
     return frame(json.dumps(body).encode() + b'\n')
-"#;
+";
 
 fn kit() -> String {
     format!("{KIT}\nVERSION = getattr(sys.modules.get('wire'), 'VERSION', 2)\n")
@@ -76,6 +76,8 @@ fn is_lost(observation: &Observation) -> bool {
 async fn is_noticed(scene: &mut Scene<'_>, code: &str) -> Observation {
     scene.may_lose_the_next_cell();
     scene.cell_seconds(2);
+    // A new interpreter after the variant before is not what is timed.
+    scene.run("1").await;
     let started = Instant::now();
     let observation = scene.run(&format!("{}{code}", kit())).await;
     assert!(

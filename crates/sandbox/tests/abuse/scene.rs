@@ -32,6 +32,8 @@ pub(crate) use attempts;
 
 /// Beyond a cell's own limit: the grace after the interrupt, the farewell of what was killed, a new interpreter, a busy machine.
 const BEYOND: Duration = Duration::from_secs(20);
+/// The same where a new interpreter takes seconds, and many of those on a busy machine.
+const FAR_BEYOND: Duration = Duration::from_secs(120);
 
 /// For cells that try what has to be refused: `attempt` prints a line for each, and only a refusal by the kernel counts as one.
 pub const PRELUDE: &str = r"
@@ -120,6 +122,15 @@ impl<'a> Scene<'a> {
         }
     }
 
+    /// How much longer than it should something may take before it is late.
+    fn beyond(&self) -> Duration {
+        if self.arena.starts_are_dear {
+            FAR_BEYOND
+        } else {
+            BEYOND
+        }
+    }
+
     /// The sandbox, opened if it is not.
     pub async fn sandbox(&mut self) -> &mut dyn Sandbox {
         if self.sandbox.is_none() {
@@ -138,7 +149,7 @@ impl<'a> Scene<'a> {
             }
             let opening = self.arena.sandboxes.open(&self.spec);
             self.sandbox = Some(
-                timeout(BEYOND, opening)
+                timeout(self.beyond(), opening)
                     .await
                     .expect("it opens in time")
                     .unwrap(),
@@ -149,7 +160,7 @@ impl<'a> Scene<'a> {
 
     /// Runs a cell; panics if its reply is late or tells a secret.
     pub async fn run(&mut self, code: &str) -> Observation {
-        let bound = self.spec.limits.cell + BEYOND;
+        let bound = self.spec.limits.cell + self.beyond();
         let arena = self.arena;
         let result = timeout(bound, self.sandbox().await.execute(code)).await;
         let result = result
@@ -239,7 +250,7 @@ impl<'a> Scene<'a> {
         let members = namespace
             .map(|namespace| members(&namespace))
             .unwrap_or_default();
-        timeout(BEYOND, sandbox.close())
+        timeout(self.beyond(), sandbox.close())
             .await
             .expect("it closes in time");
         let started = Instant::now();
