@@ -39,12 +39,12 @@ def main():
     machine = describe(wait=not asked.quick)
     say(f"load at the start: {machine['load']:.2f}")
     bench = Bench(asked)
-    bench.latencies()
-    bench.memory()
-    bench.throughput()
-    bench.trajectories()
-    bench.containers()
-    write(asked, machine, bench)
+    for measure in (bench.latencies, bench.memory, bench.throughput, bench.trajectories, bench.containers):
+        measure()
+        text = write(asked, machine, bench)
+    print(text)
+    if asked.write_docs:
+        write_docs(bench, text)
 
 
 def say(what):
@@ -272,11 +272,13 @@ def write(asked, machine, bench):
     (asked.output / "sandbox.md").write_text(text)
     rows = [row.as_json() for row in bench.rows]
     (asked.output / "sandbox.json").write_text(json.dumps({"machine": machine, "rows": rows, "remarks": remarks}, indent=1) + "\n")
-    print(text)
-    if asked.write_docs:
-        table.replace_between_marks(REPOSITORY / "docs/performance.md", text)
-        headlines = [row for row in bench.rows if row.headline]
-        table.replace_between_marks(REPOSITORY / "README.md", table.markdown(headlines, remarks[:1]))
+    return text
+
+
+def write_docs(bench, text):
+    table.replace_between_marks(REPOSITORY / "docs/performance.md", text)
+    headlines = [row for row in bench.rows if row.headline]
+    table.replace_between_marks(REPOSITORY / "README.md", table.markdown(headlines, []))
 
 
 if __name__ == "__main__":

@@ -61,7 +61,9 @@ def amount(number, unit):
 def markdown(rows, remarks):
     lines = ["| figure | baseline in the same run | `synth` | better by | to reach | reached |", "|---|---|---|---|---|---|"]
     lines += [row.as_markdown() for row in rows]
-    return "\n".join(lines + [""] + [f"- {remark}" for remark in remarks]) + "\n"
+    if remarks:
+        lines += [""] + [f"- {remark}" for remark in remarks]
+    return "\n".join(lines) + "\n"
 
 
 def replace_between_marks(path, text):
