@@ -270,7 +270,7 @@ async fn init_cannot_be_crippled(scene: &mut Scene<'_>) {
         attempt('processor', lambda: os.sched_setaffinity(1, {0}))\n\
         attempt('disk', lambda: call(251 if platform.machine() == 'x86_64' else 30, 1, 1, 3 << 13))\n\
         attempt('memory of', lambda: open('/proc/1/mem', 'r+b'))\n\
-        attempt('score', lambda: open('/proc/1/oom_score_adj', 'w').write('1000'))";
+        attempt('score', lambda: os.write(os.open('/proc/1/oom_score_adj', os.O_WRONLY), b'1000'))";
     scene.refused(code).await;
 }
 
@@ -279,6 +279,6 @@ async fn nobody_gets_ahead_of_others_by_priority(scene: &mut Scene<'_>) {
         attempt('round robin', lambda: os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1)))\n\
         attempt('nice', lambda: os.setpriority(os.PRIO_PROCESS, 0, -20))\n\
         attempt('disk', lambda: call(251 if platform.machine() == 'x86_64' else 30, 1, 0, 1 << 13))\n\
-        attempt('score', lambda: open('/proc/self/oom_score_adj', 'w').write('-1000'))";
+        attempt('score', lambda: os.write(os.open('/proc/self/oom_score_adj', os.O_WRONLY), b'-1000'))";
     scene.refused(code).await;
 }
