@@ -1,4 +1,4 @@
-"""Process 1 of a container: waits warm, forks the agent once, and relays between it and `synth` over one stream.
+"""Process 1 of a container: forks the agent once, waits warm, and relays between it and `synth` over one stream.
 
 Standard input and output carry frames of all channels: one byte of channel, a big-endian u32 length, then the bytes. A
 frame whose channel has the top bit says that so many bytes of that channel were used up: neither side sends more than
@@ -37,6 +37,7 @@ USED = 0x80
 WINDOW = 256 << 10
 PART = 32 << 10
 WATCH_SECONDS = 0.1
+FIRST_ID = 40
 SPARE_BYTES = 64 << 10  # with less than that left, a write may have failed for it
 ANONYMOUS = (b"anon", b"rss")
 SIGNALS = {b"i": signal.SIGINT, b"t": signal.SIGTERM}
@@ -50,6 +51,7 @@ class Gone(Exception):
 def main():
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # no handler: process 1 then takes no such signal from inside
     os.umask(0o022)
+    pass_ids()
     agent.warm()
     shell, recorder = agent.make_shell()
     gc.collect()
@@ -58,15 +60,42 @@ def main():
         sys.exit("the supervisor has more than one thread; forking it would not be safe")
     jail.prctl(jail.PR_SET_DUMPABLE, 0)
     stream = Stream()
+    sandbox = Sandbox(stream, shell, recorder)
     stream.say({"version": wire.VERSION, "python": sys.version.split()[0]})
     try:
         while True:
             for channel, body in stream.receive():
                 if channel == ORDERS:
-                    Sandbox(stream, json.loads(body), shell, recorder).run()
+                    sandbox.hand_out(json.loads(body))
+                    sandbox.run()
                     return
     except Gone:
         pass
+
+
+def pass_ids():
+    """The runtime that started this process used up ids, now more, now fewer: what a cell sees of its own must not tell."""
+    pid = 0
+    while pid < FIRST_ID:
+        pid = os.fork()
+        if pid == 0:
+            os._exit(0)
+        os.waitpid(pid, 0)
+
+
+def wait_and_serve(connection, shell, recorder, inherited):
+    """In the agent: takes the copies of pages that a first cell costs, and waits to be somebody's."""
+    served = agent.Agent(connection, shell, recorder, 0, 1 << 16)
+    served.run("1 + 1")
+    shell.execution_count = 1
+    recorder.clear()
+    task = wire.receive(connection)
+    if task is None:
+        return
+    jail.set_limits(task["memory_bytes"], task["workspace_bytes"], inherited)
+    served.most = task["output_bytes"]
+    served.seed(task["seed"])
+    served.serve()
 
 
 class Stream:
@@ -114,26 +143,24 @@ class Stream:
 
 
 class Sandbox:
-    """The agent, and what passes between it and `synth`."""
+    """The agent, which is there before anybody wants it, and what passes between it and `synth`."""
 
-    def __init__(self, stream, request, shell, recorder):
+    def __init__(self, stream, shell, recorder):
         self.stream = stream
-        self.memory_bytes = request["memory_bytes"]
-        self.meter = Meter()
-        self.files = Files(stream, self.meter)
         self.to_agent = bytearray()
         self.reply = b""  # read from the agent; sent when what was printed before it is
         self.owed = {}  # bytes of each pipe that have to be sent before the reply
         self.wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(self.wake[1], warn_on_full_buffer=False)
-        self.start(request, shell, recorder)
+        self.start(shell, recorder)
 
-    def start(self, request, shell, recorder):
+    def start(self, shell, recorder):
         self.control, control = socket.socketpair()
         (out, out_end), (err, err_end) = os.pipe(), os.pipe()
         inherited = jail.data_bytes()
         program = jail.filter_program()
+        self.filters = program is not None
         self.pid = os.fork()
         if self.pid == 0:
             code = 70
@@ -146,12 +173,9 @@ class Sandbox:
                 with open("/proc/self/oom_score_adj", "w") as file:
                     file.write("1000")  # rather than the supervisor
                 jail.prctl(jail.PR_SET_NO_NEW_PRIVS, 1)
-                jail.set_limits(request["memory_bytes"], request["workspace_bytes"], inherited)
                 jail.filter_calls(program)
                 connection = agent.settle_descriptors(control.fileno(), out_end, err_end)
-                served = agent.Agent(connection, shell, recorder, request["seed"], request["output_bytes"])
-                del shell, recorder
-                served.serve()
+                wait_and_serve(connection, shell, recorder, inherited)
                 code = 0
             finally:
                 os._exit(code)
@@ -160,7 +184,16 @@ class Sandbox:
         os.close(err_end)
         self.control.setblocking(False)
         self.pipes = {STDOUT: out, STDERR: err}
-        self.stream.say({"version": wire.VERSION, "proc": True, "seccomp": program is not None}, STATUS)
+
+    def hand_out(self, request):
+        self.memory_bytes = request["memory_bytes"]
+        self.meter = Meter()
+        self.files = Files(self.stream, self.meter)
+        try:
+            self.control.send(wire.encode(request))  # the first that it is sent: there is room
+        except OSError:
+            pass  # its end is told in a moment
+        self.stream.say({"version": wire.VERSION, "proc": True, "seccomp": self.filters}, STATUS)
 
     def run(self):
         ending = None

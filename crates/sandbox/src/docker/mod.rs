@@ -52,6 +52,8 @@ use volume::{Contents, Listing};
 const PATIENCE: Duration = Duration::from_secs(30);
 const VERDICT: Duration = Duration::from_secs(15);
 const LAST_WORDS: Duration = Duration::from_secs(10);
+/// What a sandbox that is handed out has before the next container is started.
+const HEAD_START: Duration = Duration::from_millis(100);
 /// Between looks at what has been idle for long.
 const HOUSEKEEPING: Duration = Duration::from_secs(30);
 
@@ -399,6 +401,8 @@ impl Shared {
         while shared.pool.reserve(index, key, shared.config.docker.warm) {
             let (weak, docker, key) = (Arc::downgrade(shared), docker.clone(), key.clone());
             shared.spawn(async move {
+                // A start takes a core for a second or two: first whoever was just handed out gets to work.
+                sleep(HEAD_START).await;
                 let Some(shared) = weak.upgrade() else { return };
                 let started = shared.start(&shared.hosts[index], &docker, &key).await;
                 if let Err(error) = &started {

@@ -113,8 +113,9 @@ pub async fn a_swallowed_request_costs_no_more_than_its_time(sandboxes: &dyn San
             values.push(observation.value);
         }
         assert_eq!(values.last().unwrap().as_deref(), Some("7"));
+        // Three times the limit and its grace, and as many starts of what is slow to start.
         assert!(
-            started.elapsed() < Duration::from_secs(14),
+            started.elapsed() < Duration::from_secs(60),
             "{:?}",
             started.elapsed()
         );
