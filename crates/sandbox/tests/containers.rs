@@ -22,6 +22,13 @@ mod support;
 
 const ENGINE: &str = "/var/run/docker.sock";
 
+/// Two containers are kept warm.
+fn config() -> SandboxConfig {
+    let mut config = support::docker_config();
+    config.docker.warm = 2;
+    config
+}
+
 /// The backend, or nothing with the reason said.
 async fn start(config: &SandboxConfig, slots: usize) -> Option<DockerSandboxes> {
     match support::start_docker(config, slots).await {
@@ -58,7 +65,7 @@ async fn until(what: &str, condition: impl Fn() -> bool) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_waiting_container_is_handed_out_once_and_replaced() {
-    let Some(sandboxes) = start(&support::docker_config(), 2).await else {
+    let Some(sandboxes) = start(&config(), 2).await else {
         return;
     };
     let spec = SandboxSpec::default();
@@ -83,7 +90,7 @@ async fn a_waiting_container_is_handed_out_once_and_replaced() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn data_is_sent_once_and_cannot_be_changed() {
-    let Some(sandboxes) = start(&support::docker_config(), 2).await else {
+    let Some(sandboxes) = start(&config(), 2).await else {
         return;
     };
     let folder = tempfile::tempdir().unwrap();
@@ -130,7 +137,7 @@ async fn data_is_sent_once_and_cannot_be_changed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_image_that_is_there_is_not_built_again() {
-    let config = support::docker_config();
+    let config = config();
     let Some(sandboxes) = start(&config, 1).await else {
         return;
     };
@@ -158,9 +165,7 @@ async fn an_owner_that_waits() {
     let Some(note) = std::env::var_os("SYNTH_TEST_OWNER") else {
         return;
     };
-    let sandboxes = support::start_docker(&support::docker_config(), 1)
-        .await
-        .unwrap();
+    let sandboxes = support::start_docker(&config(), 1).await.unwrap();
     let _sandbox = sandboxes.open(&SandboxSpec::default()).await.unwrap();
     std::fs::write(note, sandboxes.run()).unwrap();
     tokio::time::sleep(Duration::from_secs(600)).await;
@@ -168,7 +173,7 @@ async fn an_owner_that_waits() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_outlives_an_owner_that_is_killed() {
-    let Some(living) = start(&support::docker_config(), 1).await else {
+    let Some(living) = start(&config(), 1).await else {
         return;
     };
     let sandbox = living.open(&SandboxSpec::default()).await.unwrap();
@@ -184,9 +189,7 @@ async fn nothing_outlives_an_owner_that_is_killed() {
     assert!(containers(&format!("synth.run={run}")) > 0);
     owner.kill().unwrap();
     owner.wait().unwrap();
-    docker::sweep_hosts(&support::docker_config())
-        .await
-        .unwrap();
+    docker::sweep_hosts(&config()).await.unwrap();
     until("its containers are gone", || {
         containers(&format!("synth.run={run}")) == 0
     })
@@ -238,7 +241,7 @@ async fn a_dead_host_is_told_and_another_takes_over() {
         folder.path().join("one.sock"),
         folder.path().join("two.sock"),
     );
-    let mut config = support::docker_config();
+    let mut config = config();
     config.docker.warm = 0;
     config.docker.hosts = [&one, &two]
         .map(|path| DockerHost::Url(format!("unix://{}", path.display())))

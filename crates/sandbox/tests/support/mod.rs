@@ -4,14 +4,14 @@ use synth_core::config::{SandboxBackend, SandboxConfig};
 use synth_sandbox::DockerSandboxes;
 use synth_sandbox::docker::{self, Image};
 
-/// Containers on this machine's Engine, two of them kept warm.
+/// Containers on this machine's Engine, none of them started ahead: hardly two tests want the same.
 pub fn docker_config() -> SandboxConfig {
     let mut config = SandboxConfig {
         backend: SandboxBackend::Docker,
         ..SandboxConfig::default()
     };
     config.docker.image = "synth".into();
-    config.docker.warm = 2;
+    config.docker.warm = 0;
     config
 }
 
