@@ -106,7 +106,7 @@ async fn a_neighbours_end_is_nobody_elses(scene: &mut Scene<'_>) {
 async fn a_busy_neighbour_does_not_hold_up_answers(scene: &mut Scene<'_>) {
     scene.cell_seconds(4);
     let arena = scene.arena;
-    let busy = "import os\nfor _ in range(30):\n    if os.fork() == 0: break\nwhile True: pass";
+    let busy = "import os\nfor _ in range(8):\n    if os.fork() == 0: break\nwhile True: pass";
     let watch = async {
         let started = Instant::now();
         let mut answers = 0;
