@@ -40,7 +40,7 @@ use scene::{Attempt, Scene};
 const AT_ONCE: usize = 4;
 
 /// Of each kind, where a new sandbox takes seconds; all of them are run there too if the variable is set.
-const FEW: usize = 5;
+const FEW: usize = 3;
 const ALL: &str = "SYNTH_ABUSE_ALL";
 
 /// With whether they only try what is refused.
