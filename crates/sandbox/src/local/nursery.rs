@@ -303,9 +303,9 @@ impl Nursery {
                 .await?;
         }
         Ok(Staff {
+            own: root::own(&root, &zygote.folders),
             zygote,
             jailer,
-            own: root::own(&root),
         })
     }
 

@@ -183,14 +183,23 @@ fn folders_to(steps: &mut Steps, root: &Path, path: &Path) {
     }
 }
 
-/// What a sandbox has of its own in its copy of the skeleton, whatever its task.
-pub fn own(root: &Path) -> Steps {
+/// What a sandbox has of its own in its copy of the skeleton, whatever its task. Folders of the interpreter that lie where it has
+/// memory of its own would be hidden by that and are shown again.
+pub fn own(root: &Path, interpreter: &[PathBuf]) -> Steps {
     let mut steps = Steps::default();
     // A copy once more: those of another namespace's mounts are locked where they are.
     steps.bind(root, root, "0");
     let shared = SandboxLimits::default();
     for (name, bytes, inodes) in private_memory(&shared) {
         steps.memory(b't', &root.join(name), bytes, inodes, "700", true);
+        let hidden = interpreter
+            .iter()
+            .filter(|path| path.starts_with(Path::new("/").join(name)));
+        for path in hidden {
+            folders_to(&mut steps, root, path);
+            let place = root.join(path.strip_prefix("/").unwrap_or(path));
+            steps.bind(&place, path, LOCKED_NODEV);
+        }
     }
     let data = root.join("workspace/data");
     steps.folder(&data);
