@@ -151,6 +151,16 @@ impl Ends {
     }
 }
 
+impl Outcome {
+    /// Says in front of what the cell printed that it found nothing of what was before.
+    pub fn tell_of_restart(&mut self, how: &str) {
+        let note = format!(
+            "[Python was started anew after {how}: all variables and files made before are lost]\n"
+        );
+        self.observation.stderr.insert_str(0, &note);
+    }
+}
+
 impl Child {
     /// Waits until the process behind these lines says that it is set up.
     pub async fn greet(ends: Ends) -> Result<Self, SandboxError> {

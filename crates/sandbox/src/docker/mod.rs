@@ -567,10 +567,7 @@ impl Sandbox for DockerSandbox {
             return Err(SandboxError::Unavailable { host, why });
         }
         if let Some(how) = before {
-            let note = format!(
-                "[Python was started anew after {how}: all variables and files made before are lost]\n"
-            );
-            outcome.observation.stderr.insert_str(0, &note);
+            outcome.tell_of_restart(&how);
         }
         self.ended = outcome.ended;
         if self.ended.is_none() {
