@@ -217,7 +217,7 @@ fn facts(trajectory: &Trajectory, target: &Target) -> ExecutionFacts {
         .join("\n");
     let answer = trajectory.answer.as_deref().unwrap_or_default();
     let answer_in_outputs = match target.verifier() {
-        Verifier::Predictions { .. } => !trajectory.artifacts.is_empty(),
+        Verifier::Predictions(_) => !trajectory.artifacts.is_empty(),
         Verifier::Keyed { .. } => {
             let values = synth_score::parse_keyed(answer);
             if values.is_empty() {
@@ -226,6 +226,7 @@ fn facts(trajectory: &Trajectory, target: &Target) -> ExecutionFacts {
                 values.iter().all(|pair| stands_in(&output, &pair.value))
             }
         }
+        Verifier::Answer { .. } | Verifier::Equivalent { .. } => stands_in(&output, answer),
     };
     ExecutionFacts {
         cells: observations.len() as u32,

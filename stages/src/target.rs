@@ -2,7 +2,7 @@
 
 use minijinja::Value;
 use serde::Serialize;
-use synth_core::{Fingerprint, Query, Task, Verifier};
+use synth_core::{Expected, Fingerprint, Query, Task, Verifier};
 use synth_pipeline::{Index, StageError};
 
 use crate::{Cx, prompts};
@@ -146,8 +146,15 @@ impl Target {
                 .map(|pair| format!("@{}[{}]", pair.name, pair.value))
                 .collect::<Vec<_>>()
                 .join(", "),
-            Verifier::Predictions { metric, .. } => {
-                format!("hidden values, compared by {}", metric.as_str())
+            Verifier::Answer { expected, .. } => match expected {
+                Expected::Text { value }
+                | Expected::Number { value }
+                | Expected::Choice { value, .. } => value,
+                Expected::List { values, .. } => values.join(", "),
+            },
+            Verifier::Equivalent { reference, .. } => reference,
+            Verifier::Predictions(rule) => {
+                format!("hidden values, compared by {}", rule.metric)
             }
         }
     }

@@ -3,7 +3,9 @@
 use async_trait::async_trait;
 use serde::Serialize;
 use synth_core::config::Config;
-use synth_core::{DataFile, Fingerprint, Query, Score, Trajectory, TrajectoryId, Verifier};
+use synth_core::{
+    DataFile, Fingerprint, Query, Rewarding, Score, Trajectory, TrajectoryId, Verifier,
+};
 use synth_pipeline::{Estimate, Item, Outcome, Stage, StageError, Summary, WorkError};
 use synth_sandbox::Artifact;
 
@@ -126,10 +128,7 @@ async fn roll_out(cx: &Cx<'_>, attempt: Attempt) -> Result<Outcome<Trajectory>, 
     let id = TrajectoryId::of(&(target.id(), sample_index, model.name(), scaffold.0));
     let sampling = sampling::seeded(cx, "solver", &cx.config.trajectories.sampling, &target.id());
     let verifier = target.verifier();
-    let artifacts = match &verifier {
-        Verifier::Predictions { file, .. } => vec![file.clone()],
-        Verifier::Keyed { .. } => Vec::new(),
-    };
+    let artifacts: Vec<String> = verifier.file().into_iter().map(str::to_owned).collect();
     let episode = Episode {
         id: &id,
         model: &*model,
@@ -180,29 +179,23 @@ async fn verify(
             abs_tolerance,
             rel_tolerance,
         } => synth_score::score_keyed(answer, expected, *abs_tolerance, *rel_tolerance),
-        Verifier::Predictions {
-            file,
-            truth,
-            id_column,
-            target_column,
-            metric,
-            success,
-        } => {
+        Verifier::Answer { .. } | Verifier::Equivalent { .. } => {
+            return Err(StageError::Model("verify such an answer".to_owned()).into());
+        }
+        Verifier::Predictions(rule) => {
             let prediction = artifacts
                 .iter()
-                .find(|artifact| artifact.path == *file)
+                .find(|artifact| artifact.path == rule.file)
                 .map(|artifact| artifact.bytes.as_slice());
-            let truth = cx.blobs.read(truth.blake3).map_err(StageError::from)?;
+            let read = |file: &DataFile| cx.blobs.read(file.blake3).map_err(StageError::from);
+            let truth = read(&rule.truth)?;
+            let leaderboard = match &rule.reward {
+                Rewarding::Standing { leaderboard } => Some(read(leaderboard)?),
+                Rewarding::Value | Rewarding::Skill { .. } => None,
+            };
             cx.services
                 .scorer
-                .score_predictions(
-                    prediction,
-                    &truth,
-                    id_column,
-                    target_column,
-                    *metric,
-                    *success,
-                )
+                .score_predictions(rule, prediction, &truth, leaderboard.as_deref())
                 .await
                 .map_err(|error| {
                     StageError::Sandbox(format!("start a process that scores: {error}"))

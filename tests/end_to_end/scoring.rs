@@ -1,9 +1,26 @@
 //! Files that agents wrote are scored by a process of their own.
 
-use synth_core::Metric;
+use synth_core::{DataFile, Fingerprint, Metric, Predictions, Rewarding};
 use synth_score::{Scorer, score_predictions};
 
 const TRUTH: &[u8] = b"id,y\n1,a\n2,b\n3,a\n";
+
+fn rule() -> Predictions {
+    Predictions {
+        file: "submission.csv".into(),
+        truth: DataFile {
+            path: "truth.csv".into(),
+            bytes: TRUTH.len() as u64,
+            blake3: Fingerprint::of_bytes(TRUTH),
+        },
+        keys: vec!["id".into()],
+        targets: vec!["y".into()],
+        metric: Metric::MacroF1,
+        reward: Rewarding::Value,
+        success: 0.5,
+        naive_error: None,
+    }
+}
 
 fn scorer() -> Scorer {
     Scorer::Process {
@@ -24,9 +41,9 @@ async fn a_process_gives_the_score_that_the_function_gives() {
         Some(&long),
     ];
     for prediction in predictions {
-        let expected = score_predictions(prediction, TRUTH, "id", "y", Metric::MacroF1, 0.5);
+        let expected = score_predictions(&rule(), prediction, TRUTH, None);
         let score = scorer()
-            .score_predictions(prediction, TRUTH, "id", "y", Metric::MacroF1, 0.5)
+            .score_predictions(&rule(), prediction, TRUTH, None)
             .await
             .unwrap();
         assert_eq!(score, expected);
@@ -38,7 +55,7 @@ async fn a_file_that_needs_too_much_memory_ends_its_process_and_scores_zero() {
     // One field of more than the process may hold, as a file of holes would give.
     let huge = vec![b'x'; 2100 << 20];
     let score = scorer()
-        .score_predictions(Some(&huge), TRUTH, "id", "y", Metric::MacroF1, 0.5)
+        .score_predictions(&rule(), Some(&huge), TRUTH, None)
         .await
         .unwrap();
     assert!(!score.success && score.reward.abs() < f64::EPSILON);

@@ -76,6 +76,7 @@ pub fn score_keyed(
             1 => "the value is right".to_owned(),
             count => format!("all {count} values are right"),
         },
+        ..Score::default()
     }
 }
 

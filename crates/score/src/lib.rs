@@ -26,9 +26,8 @@ use synth_core::Score;
 /// A score of zero that never counts as a success, whatever the threshold.
 fn refused(reason: impl Into<String>) -> Score {
     Score {
-        reward: 0.0,
-        success: false,
         reason: reason.into(),
+        ..Score::default()
     }
 }
 

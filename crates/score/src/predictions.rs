@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use synth_core::{Metric, Score};
+use synth_core::{Metric, Predictions, Score};
 
 use crate::metrics::{clipped_r2, macro_f1};
 use crate::{quoted, refused};
@@ -18,21 +18,24 @@ use crate::{quoted, refused};
 /// The metric's score is the reward; from `success` on it counts as one. No more rows are read than the truth has and
 /// one.
 pub fn score_predictions(
+    rule: &Predictions,
     prediction: Option<&[u8]>,
     truth: &[u8],
-    id_column: &str,
-    target_column: &str,
-    metric: Metric,
-    success: f64,
+    _leaderboard: Option<&[u8]>,
 ) -> Score {
     let Some(prediction) = prediction else {
         return refused("no prediction file");
     };
-    match measure(prediction, truth, id_column, target_column, metric) {
+    let ([id_column], [target_column]) = (rule.keys.as_slice(), rule.targets.as_slice()) else {
+        return refused("one key and one target are needed");
+    };
+    match measure(prediction, truth, id_column, target_column, rule.metric) {
         Ok((reward, rows)) => Score {
             reward,
-            success: reward >= success,
-            reason: format!("{} {reward:.4} over {rows} rows", metric.as_str()),
+            success: reward >= rule.success,
+            reason: format!("{} {reward:.4} over {rows} rows", rule.metric),
+            value: Some(reward),
+            ..Score::default()
         },
         Err(reason) => refused(reason),
     }
@@ -60,6 +63,7 @@ fn measure(
                 numbers(&truths, &ids).map_err(|reason| format!("hidden truth: {reason}"))?;
             clipped_r2(&truths, &numbers(&predictions, &ids)?)
         }
+        other => return Err(format!("`{other}` cannot be measured")),
     };
     Ok((reward, ids.len()))
 }
@@ -215,28 +219,41 @@ mod tests {
 
     use super::*;
 
+    fn rule(id_column: &str, target_column: &str, metric: Metric, success: f64) -> Predictions {
+        Predictions {
+            file: "submission.csv".into(),
+            truth: synth_core::DataFile {
+                path: "truth.csv".into(),
+                bytes: 0,
+                blake3: synth_core::Fingerprint::of_bytes(b""),
+            },
+            keys: vec![id_column.into()],
+            targets: vec![target_column.into()],
+            metric,
+            reward: synth_core::Rewarding::Value,
+            success,
+            naive_error: None,
+        }
+    }
+
     const LABELS: &str = "id,species\n1,setosa\n2,virginica\n3,setosa\n";
     const NUMBERS: &str = "id,y\na,1\nb,2\nc,4\n";
 
     fn labels(prediction: &str) -> Score {
         score_predictions(
+            &rule("id", "species", Metric::MacroF1, 0.9),
             Some(prediction.as_bytes()),
             LABELS.as_bytes(),
-            "id",
-            "species",
-            Metric::MacroF1,
-            0.9,
+            None,
         )
     }
 
     fn values(prediction: &str) -> Score {
         score_predictions(
+            &rule("id", "y", Metric::ClippedR2, 0.5),
             Some(prediction.as_bytes()),
             NUMBERS.as_bytes(),
-            "id",
-            "y",
-            Metric::ClippedR2,
-            0.5,
+            None,
         )
     }
 
@@ -285,10 +302,15 @@ mod tests {
             assert!(score.reward < 1e-9);
         }
         assert_eq!(
-            score_predictions(None, b"", "id", "y", Metric::MacroF1, 0.0),
+            score_predictions(&rule("id", "y", Metric::MacroF1, 0.0), None, b"", None),
             refused("no prediction file")
         );
-        let score = score_predictions(Some(b"id,y\n"), b"id,y\n", "id", "y", Metric::MacroF1, 0.0);
+        let score = score_predictions(
+            &rule("id", "y", Metric::MacroF1, 0.0),
+            Some(b"id,y\n"),
+            b"id,y\n",
+            None,
+        );
         assert_eq!(score, refused("hidden truth: no rows"));
     }
 
@@ -312,12 +334,10 @@ mod tests {
         let score = |truth: &str, prediction: &str| {
             let table = |label: &str| format!("id,y\n1,{label}\n");
             score_predictions(
+                &rule("id", "y", Metric::MacroF1, 1.0),
                 Some(table(prediction).as_bytes()),
                 table(truth).as_bytes(),
-                "id",
-                "y",
-                Metric::MacroF1,
-                1.0,
+                None,
             )
             .success
         };
@@ -347,7 +367,7 @@ mod tests {
                     (text.as_bytes(), NUMBERS.as_bytes()),
                     (text.as_bytes(), text.as_bytes()),
                 ] {
-                    let score = score_predictions(Some(prediction), truth, "id", "y", metric, 0.5);
+                    let score = score_predictions(&rule("id", "y", metric, 0.5), Some(prediction), truth, None);
                     prop_assert!((0.0..=1.0).contains(&score.reward) && !score.reason.is_empty());
                 }
             }
@@ -368,7 +388,7 @@ mod tests {
             let shuffled = table(&|index| (order[index], rows[order[index]].1));
             for metric in [Metric::MacroF1, Metric::ClippedR2] {
                 let score = |prediction: &str| {
-                    score_predictions(Some(prediction.as_bytes()), truth.as_bytes(), "id", "y", metric, 0.5)
+                    score_predictions(&rule("id", "y", metric, 0.5), Some(prediction.as_bytes()), truth.as_bytes(), None)
                 };
                 prop_assert_eq!(score(&straight).reward, score(&shuffled).reward);
             }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 use serde::{Deserialize, Serialize};
-use synth_core::{Metric, Score};
+use synth_core::{Predictions, Score};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 use tokio::time::timeout;
@@ -45,12 +45,10 @@ pub enum Scorer {
 /// What is asked of a scoring process, beside the tables.
 #[derive(Debug, Serialize, Deserialize)]
 struct Question {
-    id_column: String,
-    target_column: String,
-    metric: Metric,
-    success: f64,
+    rule: Predictions,
     truth_bytes: u64,
     prediction_bytes: Option<u64>,
+    leaderboard_bytes: Option<u64>,
 }
 
 impl Scorer {
@@ -61,34 +59,23 @@ impl Scorer {
     /// When no process can be started or spoken to.
     pub async fn score_predictions(
         &self,
+        rule: &Predictions,
         prediction: Option<&[u8]>,
         truth: &[u8],
-        id_column: &str,
-        target_column: &str,
-        metric: Metric,
-        success: f64,
+        leaderboard: Option<&[u8]>,
     ) -> io::Result<Score> {
         let Self::Process {
             executable,
             arguments,
         } = self
         else {
-            return Ok(score_predictions(
-                prediction,
-                truth,
-                id_column,
-                target_column,
-                metric,
-                success,
-            ));
+            return Ok(score_predictions(rule, prediction, truth, leaderboard));
         };
         let question = Question {
-            id_column: id_column.to_owned(),
-            target_column: target_column.to_owned(),
-            metric,
-            success,
+            rule: rule.clone(),
             truth_bytes: truth.len() as u64,
             prediction_bytes: prediction.map(|bytes| bytes.len() as u64),
+            leaderboard_bytes: leaderboard.map(|bytes| bytes.len() as u64),
         };
         let mut line = serde_json::to_vec(&question)?;
         line.push(b'\n');
@@ -105,7 +92,13 @@ impl Scorer {
             return Err(io::ErrorKind::BrokenPipe.into());
         };
         let asking = async {
-            for part in [&line, truth, prediction.unwrap_or_default()] {
+            let parts = [
+                &line,
+                truth,
+                prediction.unwrap_or_default(),
+                leaderboard.unwrap_or_default(),
+            ];
+            for part in parts {
                 // A process that ends before it has read everything says why by how it ends.
                 if input.write_all(part).await.is_err() {
                     break;
@@ -146,17 +139,17 @@ pub fn answer(mut input: impl BufRead, mut output: impl Write) -> io::Result<()>
     input.by_ref().take(1 << 20).read_line(&mut line)?;
     let question: Question = serde_json::from_str(&line)?;
     let truth = exactly(&mut input, question.truth_bytes)?;
-    let prediction = match question.prediction_bytes {
-        Some(count) => Some(exactly(&mut input, count)?),
-        None => None,
+    let mut optional = |count: Option<u64>| match count {
+        Some(count) => exactly(&mut input, count).map(Some),
+        None => Ok(None),
     };
+    let prediction = optional(question.prediction_bytes)?;
+    let leaderboard = optional(question.leaderboard_bytes)?;
     let score = score_predictions(
+        &question.rule,
         prediction.as_deref(),
         &truth,
-        &question.id_column,
-        &question.target_column,
-        question.metric,
-        question.success,
+        leaderboard.as_deref(),
     );
     output.write_all(&serde_json::to_vec(&score)?)?;
     output.flush()
@@ -196,6 +189,23 @@ mod tests {
 
     const TRUTH: &[u8] = b"id,y\n1,a\n2,b\n";
 
+    fn rule() -> Predictions {
+        Predictions {
+            file: "submission.csv".into(),
+            truth: synth_core::DataFile {
+                path: "truth.csv".into(),
+                bytes: 0,
+                blake3: synth_core::Fingerprint::of_bytes(b""),
+            },
+            keys: vec!["id".into()],
+            targets: vec!["y".into()],
+            metric: synth_core::Metric::MacroF1,
+            reward: synth_core::Rewarding::Value,
+            success: 0.5,
+            naive_error: None,
+        }
+    }
+
     fn shell(script: &str) -> Scorer {
         Scorer::Process {
             executable: "/bin/sh".into(),
@@ -205,7 +215,7 @@ mod tests {
 
     async fn score(scorer: &Scorer) -> Score {
         scorer
-            .score_predictions(Some(TRUTH), TRUTH, "id", "y", Metric::MacroF1, 0.5)
+            .score_predictions(&rule(), Some(TRUTH), TRUTH, None)
             .await
             .unwrap()
     }
@@ -227,7 +237,7 @@ mod tests {
     async fn a_process_that_reads_nothing_is_no_error() {
         let large = vec![b'x'; 1 << 20];
         let score = shell("exit 3")
-            .score_predictions(Some(&large), &large, "id", "y", Metric::MacroF1, 0.5)
+            .score_predictions(&rule(), Some(&large), &large, None)
             .await
             .unwrap();
         assert!(score.reason.contains("exit status: 3"), "{}", score.reason);
@@ -239,15 +249,13 @@ mod tests {
             executable: "/no/such/executable".into(),
             arguments: Vec::new(),
         };
-        let outcome = scorer
-            .score_predictions(None, TRUTH, "id", "y", Metric::MacroF1, 0.5)
-            .await;
+        let outcome = scorer.score_predictions(&rule(), None, TRUTH, None).await;
         assert!(outcome.is_err());
     }
 
     #[test]
     fn a_torn_question_is_an_error() {
-        let mut bytes = &b"{\"id_column\": \"id\""[..];
+        let mut bytes = &b"{\"rule\": {}"[..];
         assert!(serde_json::from_slice::<Question>(bytes).is_err());
         assert!(exactly(&mut bytes, 1000).is_err());
     }

@@ -166,6 +166,9 @@ pub(crate) fn bare(origin: synth_core::Origin, slug: &str) -> Source {
         deadline: None,
         accepts_submissions: None,
         team_count: None,
+        leaderboard: None,
+        metric_is_max: None,
+        kaggle: None,
         licence: synth_core::Licence {
             name: "unknown".to_owned(),
             redistributable: false,

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use serde_json::json;
-use synth_core::{Judgement, Origin, Role, ScaffoldKind, Trajectory, Turn, Verifier};
+use synth_core::{Judgement, Origin, Predictions, Role, ScaffoldKind, Trajectory, Turn, Verifier};
 use synth_dataset::{Generation, Message, Provenance, RlRow, SftRow, ToolArguments};
 use synth_pipeline::Blobs;
 
@@ -82,7 +82,7 @@ impl Sft {
             reward: trajectory.score.reward,
             pass_rate: attempts.pass_rate(),
             num_samples: attempts.made,
-            metric: Some(metric(target).to_owned()),
+            metric: Some(target.verifier().measure()),
             metric_value: Some(trajectory.score.reward),
             num_turns: messages
                 .iter()
@@ -163,8 +163,8 @@ impl Rl {
             },
             interaction: "synth".to_owned(),
             question: target.question().to_owned(),
-            reward_fn: format!("synth:{}", metric(target)),
-            metric: metric(target).to_owned(),
+            reward_fn: format!("synth:{}", target.verifier().measure()),
+            metric: target.verifier().measure(),
             higher_is_better: true,
             max_turns: i64::from(task.limits.turns),
             provenance: provenance(target),
@@ -195,7 +195,7 @@ pub(super) fn system_prompt(target: &Target) -> String {
 pub(super) fn truth(blobs: &Blobs, target: &Target) -> String {
     let verifier = target.verifier();
     let mut truth = serde_json::to_value(&verifier).expect("a verifier serialises to JSON");
-    if let Verifier::Predictions { truth: file, .. } = &verifier
+    if let Verifier::Predictions(Predictions { truth: file, .. }) = &verifier
         && file.bytes <= MAX_TRUTH_BYTES
         && let Ok(bytes) = blobs.read(file.blake3)
     {
@@ -249,13 +249,6 @@ fn provenance(target: &Target) -> Provenance {
         competition_id: is_competition.then(|| task.slug.clone()),
         license: task.licence.name.clone(),
         created_at: task.created_at.clone(),
-    }
-}
-
-fn metric(target: &Target) -> &'static str {
-    match target.verifier() {
-        Verifier::Keyed { .. } => "exact_match",
-        Verifier::Predictions { metric, .. } => metric.as_str(),
     }
 }
 

@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use serde::Serialize;
 use synth_core::config::Config;
 use synth_core::{
-    DataFile, KeyedValue, Limits, Metric, Split, Target, TargetKind, Task, TaskId, TaskKind,
-    Verifier,
+    Checks, DataFile, KeyedValue, Limits, Metric, Predictions, Rewarding, Split, Target,
+    TargetKind, Task, TaskId, TaskKind, Verifier,
 };
 use synth_pipeline::{Item, Outcome, Rejected, Stage, StageError, Summary, WorkError};
 
@@ -65,7 +65,7 @@ impl Stage<Services> for Prepare {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     // `prepare.eval_share` is not among them: a source keeps the side that it was given.
@@ -189,6 +189,9 @@ fn open_task(cx: &Cx<'_>, prepared: &Prepared) -> Task {
         constraints: String::new(),
         answer_format: String::new(),
         verifier: None,
+        hidden: Vec::new(),
+        design: None,
+        checks: Checks::default(),
         limits: Limits {
             turns: limits.turns,
             cell_seconds: limits.cell_seconds,
@@ -244,7 +247,7 @@ fn prediction_task(cx: &Cx<'_>, open: &Task, target: &Target) -> Result<Task, ho
             target => &target.column,
             id_column => &parts.id_column,
             submission_file => SUBMISSION,
-            metric => metric.as_str(),
+            metric => metric.to_string(),
             time_column => target.time_column.as_ref().filter(|_| target.kind == TargetKind::Forecast),
         },
     );
@@ -258,14 +261,16 @@ fn prediction_task(cx: &Cx<'_>, open: &Task, target: &Target) -> Result<Task, ho
         ],
         prompt,
         answer_format: format!("the name of the file that you wrote: {SUBMISSION}"),
-        verifier: Some(Verifier::Predictions {
+        verifier: Some(Verifier::Predictions(Predictions {
             file: SUBMISSION.to_owned(),
             truth: file("truth.csv", &parts.truth)?,
-            id_column: parts.id_column,
-            target_column: target.column.clone(),
+            keys: vec![parts.id_column],
+            targets: vec![target.column.clone()],
             metric,
+            reward: Rewarding::Value,
             success,
-        }),
+            naive_error: None,
+        })),
         seed,
         ..open.clone()
     })

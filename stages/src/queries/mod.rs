@@ -279,9 +279,8 @@ async fn remember(
         artifacts: Vec::new(),
         stop: played.stop,
         score: Score {
-            reward: 0.0,
-            success: false,
             reason: "an exploration is not scored".to_owned(),
+            ..Score::default()
         },
         usage: played.usage,
         id,

@@ -109,6 +109,44 @@ pub struct SuiteQuestion {
     pub level: Option<String>,
 }
 
+/// What Kaggle tells of a competition or dataset, beyond what all sources have. A field is `None` where it says nothing.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct KaggleFacts {
+    /// The page where a person sees it, and clears what stands in the way.
+    pub url: String,
+    /// Who put it there.
+    pub owner: Option<String>,
+    /// When it last changed, as Kaggle writes it.
+    pub updated_at: Option<String>,
+    /// What lies there, whether it was downloaded or not: paths as listed.
+    pub listed: Vec<ListedFile>,
+    /// All files together, as Kaggle sums them up, before unpacking.
+    pub total_bytes: Option<u64>,
+    /// Whether submissions are notebooks only.
+    pub kernels_only: Option<bool>,
+    /// Submissions that it would take now.
+    pub submissions_allowed: Option<u64>,
+    /// Whether there is a public leaderboard.
+    pub has_leaderboard: Option<bool>,
+    /// Kaggle's usability rating, 0 to 1.
+    pub usability: Option<f64>,
+    /// Why its files could not be had, and what a person can do about it.
+    pub refused: Option<String>,
+}
+
+/// A file as its origin lists it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedFile {
+    /// The path.
+    pub path: String,
+    /// Its size, where the origin says.
+    pub bytes: Option<u64>,
+    /// Column names, where the origin previews them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<String>,
+}
+
 /// One dataset with what is known about it: the unit of splitting, licensing and filtering.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Source {
@@ -132,6 +170,15 @@ pub struct Source {
     pub accepts_submissions: Option<bool>,
     /// Teams on the leaderboard.
     pub team_count: Option<u64>,
+    /// The scores of its leaderboard, as JSON that [`LeaderboardScores`](super::LeaderboardScores) reads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaderboard: Option<DataFile>,
+    /// Whether more is better, where the origin says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metric_is_max: Option<bool>,
+    /// What Kaggle tells of it beyond that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kaggle: Option<KaggleFacts>,
     /// What may be done with the data.
     pub licence: Licence,
     /// Whom to name and where it was taken from, in a sentence.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{DataFile, Licence, Origin};
+use super::{Checks, DataFile, Licence, Origin, Verifier};
 use crate::{SourceId, TaskId};
 
 /// What a task asks for: DSGym's analysis and competition, DARE-bench's six.
@@ -78,65 +78,6 @@ pub struct Limits {
     pub output_bytes: u64,
 }
 
-/// A name and a value in an answer of the form `@name[value]`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeyedValue {
-    /// The name.
-    pub name: String,
-    /// The value, as text.
-    pub value: String,
-}
-
-/// How predictions are scored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Metric {
-    /// Unweighted mean of the labels' F1 scores (DARE-bench, class-MM).
-    MacroF1,
-    /// Coefficient of determination, clipped to 0..1 (DARE-bench, reg-MM, XF, CF).
-    ClippedR2,
-}
-
-impl Metric {
-    /// The metric as it stands in records.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::MacroF1 => "macro_f1",
-            Self::ClippedR2 => "clipped_r2",
-        }
-    }
-}
-
-/// How an answer becomes a reward: plain data, executed by `synth-score`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub enum Verifier {
-    /// Every named value must be there and equal: numbers within a tolerance, all else as trimmed text without case.
-    Keyed {
-        /// What is expected.
-        expected: Vec<KeyedValue>,
-        /// Absolute tolerance for numbers.
-        abs_tolerance: f64,
-        /// Relative tolerance for numbers.
-        rel_tolerance: f64,
-    },
-    /// A CSV file of predictions against hidden truth.
-    Predictions {
-        /// The file that the agent must write, relative to its workspace.
-        file: String,
-        /// The hidden truth: a CSV with the id column and the target.
-        truth: DataFile,
-        /// The column that aligns rows.
-        id_column: String,
-        /// The column to compare.
-        target_column: String,
-        /// The metric; its score is the reward.
-        metric: Metric,
-        /// A reward from here on counts as a success.
-        success: f64,
-    },
-}
-
 /// A measured column of a table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ColumnSummary {
@@ -203,6 +144,15 @@ pub struct Task {
     pub answer_format: String,
     /// How an answer becomes a reward; `None` where queries are still to be posed.
     pub verifier: Option<Verifier>,
+    /// What belongs to the task and no agent may read, besides the verifier's truth: a reference solution, clean rows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hidden: Vec<DataFile>,
+    /// The parameters that the task was made from, where it was made from any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub design: Option<serde_json::Value>,
+    /// What was measured of the task when it was made.
+    #[serde(default, skip_serializing_if = "Checks::is_empty")]
+    pub checks: Checks,
     /// The limits of a trajectory.
     pub limits: Limits,
     /// Field of knowledge, from the source's tags.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{DataFile, Sampling};
+use super::{DataFile, Sampling, Score};
 use crate::{Fingerprint, QueryId, SourceId, TaskId, TrajectoryId};
 
 /// Who speaks in a turn.
@@ -191,17 +191,6 @@ impl std::ops::AddAssign for Usage {
         self.cached_tokens += other.cached_tokens;
         self.usd += other.usd;
     }
-}
-
-/// What a verifier said.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Score {
-    /// The reward, 0 to 1.
-    pub reward: f64,
-    /// Whether this counts as solved.
-    pub success: bool,
-    /// Why, in a few words.
-    pub reason: String,
 }
 
 /// One attempt.

@@ -75,31 +75,22 @@ pub async fn score(
             })?;
             score.map_err(|error| failed(format!("scoring ended in the middle: {error}")))?
         }
-        Verifier::Predictions {
-            file,
-            truth,
-            id_column,
-            target_column,
-            metric,
-            success,
-        } => {
-            let prediction = match request.files.get(&file) {
+        Verifier::Answer { .. } | Verifier::Equivalent { .. } => {
+            return Err(Refusal::invalid("no such verifier is served"));
+        }
+        Verifier::Predictions(rule) => {
+            let prediction = match request.files.get(&rule.file) {
                 Some(content) => Some(BASE64.decode(content.as_bytes()).map_err(|error| {
-                    Refusal::invalid(format!("`files.{file}` is not base64: {error}"))
+                    Refusal::invalid(format!("`files.{}` is not base64: {error}", rule.file))
                 })?),
-                None => from_sandbox(&service, &client, request.sandbox.as_deref(), &file).await?,
+                None => {
+                    from_sandbox(&service, &client, request.sandbox.as_deref(), &rule.file).await?
+                }
             };
-            let truth = truth_of(&service, &client, &truth).await?;
+            let truth = truth_of(&service, &client, &rule.truth).await?;
             service
                 .scorer
-                .score_predictions(
-                    prediction.as_deref(),
-                    &truth,
-                    &id_column,
-                    &target_column,
-                    metric,
-                    success,
-                )
+                .score_predictions(&rule, prediction.as_deref(), &truth, None)
                 .await
                 .map_err(|error| {
                     failed(format!("failed to start a process that scores: {error}"))

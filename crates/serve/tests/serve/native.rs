@@ -381,7 +381,7 @@ async fn answers_and_files_are_scored_outside() {
     let truth: Value = truth.send().await.unwrap().json().await.unwrap();
     let verifier = json!({
         "type": "predictions", "file": "out.csv", "truth": {"path": "t.csv", "bytes": truth["bytes"], "blake3": truth["blake3"]},
-        "id_column": "id", "target_column": "y", "metric": "macro_f1", "success": 0.9,
+        "keys": ["id"], "targets": ["y"], "metric": "macro_f1", "reward": {"by": "value"}, "success": 0.9,
     });
     let sandbox = place.open().await;
     place

@@ -88,7 +88,7 @@ call("POST", "/v1/sandboxes/{id}/collect", 200, {"paths": ["a/b", "c"]}, id=id)
 keyed = {"type": "keyed", "expected": [{"name": "m", "value": "1"}], "abs_tolerance": 0.0, "rel_tolerance": 0.0}
 call("POST", "/v1/score", 200, {"verifier": keyed, "answer": "@m[1]"})
 table = {
-    "type": "predictions", "file": "p.csv", "truth": {"path": "t", **upload}, "id_column": "id", "target_column": "y",
+    "type": "predictions", "file": "p.csv", "truth": {"path": "t", **upload}, "keys": ["id"], "targets": ["y"], "reward": {"by": "value"},
     "metric": "macro_f1", "success": 0.5,
 }
 call("POST", "/v1/score", 200, {"verifier": table, "sandbox": id})
