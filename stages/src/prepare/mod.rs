@@ -1,6 +1,8 @@
 //! `prepare`: from sources to tasks. Tables are measured, ground truth goes where agents cannot see it, and every source is
 //! given its side of the fence for good.
 
+mod competition;
+mod designed;
 mod holdout;
 mod split;
 
@@ -10,8 +12,8 @@ use async_trait::async_trait;
 use serde::Serialize;
 use synth_core::config::Config;
 use synth_core::{
-    Checks, DataFile, KeyedValue, Limits, Metric, Predictions, Rewarding, Split, Target,
-    TargetKind, Task, TaskId, TaskKind, Verifier,
+    Checks, DataFile, KeyedValue, Limits, Metric, Origin, Predictions, Rewarding, Source, Split,
+    SuiteQuestion, Target, TargetKind, Task, TaskId, TaskKind, Verifier,
 };
 use synth_pipeline::{Item, Outcome, Rejected, Stage, StageError, Summary, WorkError};
 
@@ -98,23 +100,60 @@ impl Stage<Services> for Prepare {
             let split = splits[&filtered.id];
             Ok(Prepared { filtered, split })
         });
-        cx.each(splits.len(), items, |prepared| async move {
-            tasks(cx, &prepared)
-        })
-        .await
+        cx.each(splits.len(), items, |prepared| tasks(cx, prepared))
+            .await
     }
 }
 
-/// The tasks of a source: one to explore, one for each question that came with it, one for its target.
-fn tasks(cx: &Cx<'_>, prepared: &Prepared) -> Result<Outcome<Task>, WorkError> {
-    let Prepared {
-        filtered: FilteredSource { source, .. },
-        ..
-    } = prepared;
-    let open = open_task(cx, prepared);
-    let mut records = Vec::new();
-    let mut rejected = Vec::new();
-    for question in &source.questions {
+/// What a source gave: tasks, and what could not become one.
+#[derive(Default)]
+struct Made {
+    records: Vec<Task>,
+    rejected: Vec<Rejected>,
+}
+
+impl Made {
+    fn extend(&mut self, other: Self) {
+        self.records.extend(other.records);
+        self.rejected.extend(other.rejected);
+    }
+}
+
+/// The tasks of a source: one to explore, one for each question that came with it, one for its declared target, and those
+/// that its origin calls for.
+async fn tasks(cx: &Cx<'_>, prepared: Prepared) -> Result<Outcome<Task>, WorkError> {
+    let open = open_task(cx, &prepared);
+    let source = &prepared.filtered.source;
+    let mut made = Made::default();
+    made.records.push(open.clone());
+    made.records.extend(suite_tasks(source, &open));
+    if let Some(target) = &source.target {
+        match prediction_task(cx, &open, target) {
+            Ok(task) => made.records.push(task),
+            Err(holdout::Refusal::Target { reason, message }) => {
+                made.rejected.push(Rejected {
+                    id: format!("{}: {}", source.slug, target.column),
+                    reason: reason.to_owned(),
+                    message,
+                });
+            }
+            Err(holdout::Refusal::Files(error)) => return Err(error.into()),
+        }
+    }
+    match source.origin {
+        Origin::Competition => made.extend(competition::tasks(cx, source, &open).await?),
+        Origin::Dataset => made.extend(designed::tasks(cx, source, &open).await?),
+        Origin::Suite | Origin::Folder => {}
+    }
+    Ok(Outcome::Kept {
+        records: made.records,
+        rejected: made.rejected,
+    })
+}
+
+/// One task for each question that came with the source.
+fn suite_tasks(source: &Source, open: &Task) -> Vec<Task> {
+    let task = |question: &SuiteQuestion| {
         let id = TaskId::of(&(
             &source.id,
             "suite",
@@ -129,7 +168,7 @@ fn tasks(cx: &Cx<'_>, prepared: &Prepared) -> Result<Outcome<Task>, WorkError> {
                 value: value.clone(),
             })
             .collect();
-        records.push(Task {
+        Task {
             id,
             prompt: question.question.clone(),
             context: join(&open.context, &question.context),
@@ -143,23 +182,9 @@ fn tasks(cx: &Cx<'_>, prepared: &Prepared) -> Result<Outcome<Task>, WorkError> {
             keywords: question.keywords.clone(),
             level: question.level.clone(),
             ..open.clone()
-        });
-    }
-    if let Some(target) = &source.target {
-        match prediction_task(cx, &open, target) {
-            Ok(task) => records.push(task),
-            Err(holdout::Refusal::Target { reason, message }) => {
-                rejected.push(Rejected {
-                    id: format!("{}: {}", source.slug, target.column),
-                    reason: reason.to_owned(),
-                    message,
-                });
-            }
-            Err(holdout::Refusal::Files(error)) => return Err(error.into()),
         }
-    }
-    records.insert(0, open);
-    Ok(Outcome::Kept { records, rejected })
+    };
+    source.questions.iter().map(task).collect()
 }
 
 /// The task to explore: all tables, no question yet.
