@@ -285,7 +285,7 @@ fn measure(blobs: &Blobs, files: &[DataFile]) -> Result<Vec<TableSummary>, Recor
             let message = format!("cannot read `{}` from the data store: {error}", file.path);
             RecordError::spurious(FailureKind::Data, "missing_blob", message)
         })?;
-        if let Ok(table) = tables::read_table(&bytes) {
+        for table in tables::read_tables(&file.path, &bytes).unwrap_or_default() {
             summaries.push(tables::measure(&file.path, &table));
         }
     }

@@ -22,6 +22,7 @@ fn column(name: &str, kind: &str, range: Option<(&str, &str)>) -> ColumnSummary 
 fn tables() -> Value {
     let table = |path: &str, encoding: &str, separator: &str| TableSummary {
         path: path.to_owned(),
+        table: None,
         encoding: encoding.to_owned(),
         separator: separator.to_owned(),
         rows: 1200,

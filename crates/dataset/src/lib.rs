@@ -8,6 +8,7 @@
 //!   reader agrees; `schema` lists the columns in the order in which trainers find them.
 //! - `file` writes one Parquet file: to a temporary name, synced, renamed. Equal rows give equal bytes.
 //! - `parts` writes the generic output of a stage, one JSON record a row.
+//! - `read` reads Parquet files of others.
 //! - `card` renders the README with its YAML header; `info` writes LLaMA-Factory's `dataset_info.json`.
 
 mod card;
@@ -16,6 +17,7 @@ mod columns;
 mod file;
 mod info;
 mod parts;
+mod read;
 mod rows;
 mod schema;
 mod writer;
@@ -25,5 +27,6 @@ pub use check::{RowError, Rule};
 pub use file::WrittenFile;
 pub use info::write_dataset_info;
 pub use parts::{PartRow, write_parts};
+pub use read::read_parquet;
 pub use rows::{Generation, JudgeScore, Message, Provenance, RlRow, Row, SftRow, ToolArguments};
 pub use writer::{DatasetWriter, WriteError};

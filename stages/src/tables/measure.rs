@@ -7,7 +7,7 @@ use synth_core::{ColumnSummary, TableSummary};
 use super::Table;
 
 /// Raised when measurements change, so that tables are measured again.
-pub const SUMMARY_VERSION: u32 = 1;
+pub const SUMMARY_VERSION: u32 = 2;
 
 /// Counting different values stops here.
 const MAX_DISTINCT: usize = 1000;
@@ -25,6 +25,7 @@ pub fn measure(path: &str, table: &Table) -> TableSummary {
         .collect();
     TableSummary {
         path: path.to_owned(),
+        table: table.name.clone(),
         encoding: table.encoding.to_owned(),
         separator: table.separator.to_string(),
         rows: table.rows.len() as u64,

@@ -8,6 +8,8 @@ use synth_core::Fingerprint;
 /// A table in memory, all cells as text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {
+    /// Its name within the file, where a file holds several.
+    pub name: Option<String>,
     /// The encoding, as Python names it.
     pub encoding: &'static str,
     /// The field separator.
@@ -22,7 +24,10 @@ pub struct Table {
 
 /// Whether a path names a table that can be read.
 pub fn is_table(path: &str) -> bool {
-    matches!(ending(path).as_str(), "csv" | "tsv")
+    matches!(
+        ending(path).as_str(),
+        "csv" | "tsv" | "parquet" | "sqlite" | "sqlite3" | "db"
+    )
 }
 
 /// The ending of a path, in lower case.
@@ -31,7 +36,27 @@ pub fn ending(path: &str) -> String {
         .map_or_else(String::new, |(_, ending)| ending.to_lowercase())
 }
 
-/// Reads a table. Fails, with the reason, when there is no header.
+/// Reads the tables of a file by its ending: one of delimited text or Parquet, any number of SQLite. Fails, with the reason,
+/// when it is none.
+pub fn read_tables(path: &str, bytes: &[u8]) -> Result<Vec<Table>, String> {
+    match ending(path).as_str() {
+        "parquet" => {
+            let (header, rows) = synth_dataset::read_parquet(bytes.to_vec())?;
+            Ok(vec![Table {
+                name: None,
+                encoding: "utf-8",
+                separator: ',',
+                header,
+                rows,
+                ragged: 0,
+            }])
+        }
+        "sqlite" | "sqlite3" | "db" => super::sqlite::read_sqlite(bytes),
+        _ => read_table(bytes).map(|table| vec![table]),
+    }
+}
+
+/// Reads a table of delimited text. Fails, with the reason, when there is no header.
 pub fn read_table(bytes: &[u8]) -> Result<Table, String> {
     let (encoding, text) = decode(bytes);
     let text = text.trim_start_matches('\u{feff}');
@@ -66,6 +91,7 @@ pub fn read_table(bytes: &[u8]) -> Result<Table, String> {
         rows.push(row);
     }
     Ok(Table {
+        name: None,
         encoding,
         separator,
         header,
@@ -77,9 +103,19 @@ pub fn read_table(bytes: &[u8]) -> Result<Table, String> {
 /// A fingerprint of what a table says, whatever its encoding, line endings and quoting; of the bytes if it is no table.
 pub fn content_signature(path: &str, bytes: &[u8]) -> Fingerprint {
     if is_table(path)
-        && let Ok(table) = read_table(bytes)
+        && let Ok(tables) = read_tables(path, bytes)
+        && !tables.is_empty()
     {
-        return Fingerprint::of(&(&table.header, &table.rows));
+        return match tables.as_slice() {
+            // The same table is the same in a file of any kind.
+            [table] => Fingerprint::of(&(&table.header, &table.rows)),
+            tables => Fingerprint::of(
+                &tables
+                    .iter()
+                    .map(|table| (&table.name, &table.header, &table.rows))
+                    .collect::<Vec<_>>(),
+            ),
+        };
     }
     Fingerprint::of_bytes(bytes)
 }

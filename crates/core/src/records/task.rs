@@ -107,6 +107,9 @@ pub struct ColumnSummary {
 pub struct TableSummary {
     /// Its path.
     pub path: String,
+    /// Its name within the file, where a file holds several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<String>,
     /// The text encoding: `utf-8`, `utf-8-sig`, `cp1252`, …, as Python names it.
     pub encoding: String,
     /// The field separator.
