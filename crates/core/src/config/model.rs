@@ -19,6 +19,8 @@ pub struct Config {
     pub budget: BudgetConfig,
     /// Where data comes from, by name.
     pub sources: BTreeMap<String, SourceConfig>,
+    /// How Kaggle is asked.
+    pub kaggle: KaggleConfig,
     /// Which sources are good enough.
     pub filter: FilterConfig,
     /// How sources become tasks.
@@ -104,6 +106,32 @@ pub enum SourceConfig {
         #[serde(default)]
         redistributable: bool,
     },
+}
+
+/// How Kaggle is asked: its address, its limits and how long it is waited for. Credentials never stand here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KaggleConfig {
+    /// The API's address where it is not Kaggle's own; none when empty.
+    pub host: String,
+    /// API calls a minute; 0 means no limit.
+    pub requests_per_minute: u32,
+    /// API calls in flight.
+    pub concurrency: usize,
+    /// Downloads in flight.
+    pub downloads: usize,
+    /// Tries of a call that meets passing faults.
+    pub tries: u32,
+    /// Seconds that a call is tried for, pauses included.
+    pub patience_seconds: u64,
+    /// Seconds that a download may go without a new byte.
+    pub download_patience_seconds: u64,
+    /// Bytes of the disk that a download leaves free.
+    pub min_free_bytes: u64,
+    /// Bytes that an archive may unpack to.
+    pub max_unpacked_bytes: u64,
+    /// Files that an archive may hold.
+    pub max_unpacked_files: u64,
 }
 
 /// Which sources are good enough. Every rule's verdict is recorded.
