@@ -8,6 +8,7 @@
 //! - `equal` says when two values are the same.
 //! - `predictions` aligns a CSV of predictions with the hidden truth.
 //! - `metrics` holds the arithmetic of macro-F1 and clipped R².
+//! - `recognise` finds the metric that a competition names.
 //! - `process` has files that an agent wrote scored by another process, the one part that is not pure.
 
 mod equal;
@@ -15,6 +16,7 @@ mod keyed;
 mod metrics;
 mod predictions;
 mod process;
+pub mod recognise;
 
 pub use equal::values_equal;
 pub use keyed::{parse_keyed, score_keyed};
