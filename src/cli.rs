@@ -30,6 +30,8 @@ pub enum Verb {
     Status(StatusArguments),
     /// Show a record with its lineage: a source, task, query, trajectory or judgement, by its id
     Show(ShowArguments),
+    /// Show rule by rule what `filter` passed and dropped in a run, and why
+    FilterReport(FilterReportArguments),
     /// Offer sandboxes over HTTP to other programs, by an API of our own, DSGym's or SandboxFusion's
     Serve(ServeArguments),
     /// Make the image of Docker sandboxes, list such images, or remove what dead runs left on the hosts
@@ -118,6 +120,10 @@ pub struct RunArguments {
     #[arg(long)]
     pub explain: bool,
 
+    /// Download at most so many bytes; what is left is downloaded next time. `budget.download_bytes` where it is left out
+    #[arg(long, value_name = "BYTES")]
+    pub max_download_bytes: Option<u64>,
+
     /// Write events as JSON lines to stdout, for machines
     #[arg(long)]
     pub json: bool,
@@ -134,11 +140,13 @@ impl RunArguments {
         } = &self.stages;
         let mut command = vec!["synth run".to_owned(), self.config.as_typed(run)];
         let limit = limit.map(|limit| limit.to_string());
+        let bytes = self.max_download_bytes.map(|bytes| bytes.to_string());
         for (option, value) in [
             ("stage", stage),
             ("from", from),
             ("until", until),
             ("limit", &limit),
+            ("max-download-bytes", &bytes),
         ] {
             if let Some(value) = value {
                 command.push(format!("--{option} {value}"));
@@ -172,6 +180,17 @@ pub struct StatusArguments {
     pub config: ConfigArguments,
 
     /// Write the accounts as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `synth filter-report`
+#[derive(Args)]
+pub struct FilterReportArguments {
+    #[command(flatten)]
+    pub config: ConfigArguments,
+
+    /// Write the report as JSON
     #[arg(long)]
     pub json: bool,
 }

@@ -24,7 +24,7 @@ pub enum ExitCode {
     Budget = 5,
     /// Another process has the ledger.
     LedgerInUse = 6,
-    /// No sandbox or no model can be had.
+    /// No sandbox, no model or no origin of data can be had.
     Unavailable = 7,
     /// A file could not be read or written, or the disk is full.
     Files = 8,
@@ -48,7 +48,10 @@ impl ExitCode {
             "a limit on spending was reached; what was finished is kept",
         ),
         (Self::LedgerInUse, "another process has the ledger"),
-        (Self::Unavailable, "no sandbox or no model can be had"),
+        (
+            Self::Unavailable,
+            "no sandbox, no model or no origin of data can be had",
+        ),
         (
             Self::Files,
             "a file could not be read or written, or the disk is full",
@@ -89,7 +92,9 @@ impl Failure {
             StageError::Interrupted => ExitCode::Interrupted,
             StageError::TooManyFailed { .. } => ExitCode::TooManyFailed,
             StageError::Budget(_) => ExitCode::Budget,
-            StageError::Model(_) | StageError::Sandbox(_) => ExitCode::Unavailable,
+            StageError::Model(_) | StageError::Sandbox(_) | StageError::Origin(_) => {
+                ExitCode::Unavailable
+            }
             StageError::Ledger(LedgerError::InUse { .. }) => ExitCode::LedgerInUse,
             StageError::Ledger(_) | StageError::Files(_) => ExitCode::Files,
             StageError::MissingInput { .. } | StageError::OutdatedInput { .. } => ExitCode::Usage,

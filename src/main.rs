@@ -4,6 +4,7 @@ mod cli;
 mod context;
 mod doctor;
 mod exit_code;
+mod filter_report;
 mod init;
 mod interrupt;
 mod output;
@@ -79,6 +80,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Verb::Plan(arguments) => plan::plan(arguments).await,
         Verb::Status(arguments) => status::status(&arguments),
         Verb::Show(arguments) => show::show(&arguments).await,
+        Verb::FilterReport(arguments) => filter_report::filter_report(&arguments),
         Verb::Serve(arguments) => serve::serve(arguments).await,
         Verb::Sandbox { verb } => sandbox::sandbox(verb).await,
         Verb::Doctor(arguments) => doctor::doctor(&arguments).await,

@@ -20,7 +20,10 @@ use crate::{context, interrupt, output, progress, table};
 /// Runs the stages that were asked for.
 pub async fn run(arguments: RunArguments) -> Result<ExitCode, Failure> {
     let started = Instant::now();
-    let config = context::configuration(&arguments.config)?;
+    let mut config = context::configuration(&arguments.config)?;
+    if let Some(bytes) = arguments.max_download_bytes {
+        config.budget.download_bytes = bytes;
+    }
     context::prompts(&config)?;
     let run = context::run(&config);
     let stages = context::stages(&arguments.stages)?;

@@ -38,6 +38,7 @@ prompts! {
     SOLVE = "trajectories/solve";
     PREDICT = "trajectories/predict";
     GRADE = "judge/grade";
+    VALID = "filter/valid";
 }
 
 /// The files that lie over embedded ones, by name. One set for the process, like the embedded ones that they stand for.

@@ -133,6 +133,28 @@ fn the_judgement() {
     insta::assert_snapshot!("grade", render(&prompts::GRADE, inputs));
 }
 
+#[test]
+fn the_question_whether_a_competition_is_valid() {
+    let inputs = context! {
+        title => "Rain in the hills",
+        slug => "rain-in-the-hills",
+        segment => "Playground",
+        tags => ["tabular", "weather"],
+        metric => "Root Mean Squared Error",
+        teams => 120,
+        files => ["train.csv (1.2 MB)", "sample_submission.csv (10.0 kB)"],
+        description => "Predict the rain of a day.",
+        evaluation => "Submissions are scored on the RMSE.",
+        data => "",
+    };
+    insta::assert_snapshot!("valid", render(&prompts::VALID, inputs));
+    let nothing = context! {
+        title => "", slug => "", segment => (), tags => Vec::<String>::new(), metric => (), teams => (),
+        files => Vec::<String>::new(), description => "", evaluation => "", data => "",
+    };
+    insta::assert_snapshot!("valid_of_nothing", render(&prompts::VALID, nothing));
+}
+
 /// What a prompt's front matter says.
 fn front_matter(prompt: &Prompt) -> (u32, BTreeSet<String>) {
     let (front, _) = prompt

@@ -44,7 +44,11 @@ impl Blobs {
 
     /// Copies a file in, streaming, and returns its hash and size.
     pub fn put_file(&self, source: &Path) -> io::Result<(Fingerprint, u64)> {
-        let mut from = File::open(source)?;
+        self.put_reader(&mut File::open(source)?)
+    }
+
+    /// Stores what a reader gives, streaming, and returns its hash and size.
+    pub fn put_reader(&self, from: &mut dyn Read) -> io::Result<(Fingerprint, u64)> {
         let mut file = self.temporary()?;
         let mut hasher = blake3::Hasher::new();
         let (mut buffer, mut bytes) = (vec![0; 1 << 16], 0);

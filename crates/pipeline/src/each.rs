@@ -13,7 +13,7 @@ use std::pin::pin;
 use std::time::Instant;
 
 use futures::stream::FuturesUnordered;
-use futures::{FutureExt, StreamExt};
+use futures::{FutureExt, Stream, StreamExt};
 use synth_core::{FailureKind, RecordError};
 
 use crate::ledger::{Basis, Digest, OutcomeKey, Settled, Status, StoredOutcome};
@@ -56,7 +56,7 @@ impl Entry {
 pub(crate) async fn each<S, I, R, F, W>(
     cx: &StageCx<'_, S>,
     total: usize,
-    items: impl Iterator<Item = Result<I, StageError>>,
+    items: impl Stream<Item = Result<I, StageError>>,
     work: F,
 ) -> Result<Summary, StageError>
 where
@@ -77,7 +77,9 @@ where
 
     let mut account = Account::new(cx, total);
     // What is limited is what is read, not what was announced: a wrong total must not lose an item.
-    let mut items = items.take(limit).fuse();
+    let mut items = pin!(items.take(limit).fuse());
+    // An item that came while others were worked on, or the news that there are no more.
+    let mut held: Option<Option<Result<I, StageError>>> = None;
     let mut exhausted = false;
     let jobs = jobs(cx);
     let mut working = FuturesUnordered::new();
@@ -96,8 +98,15 @@ where
         // Take a new item while there is room and no reason to stop.
         let room =
             stopping.is_none() && !exhausted && working.len() < jobs && storing.len() < STORING;
-        if room {
-            match account.take(cx, &mut items) {
+        let next = if room {
+            held.take().or_else(|| items.next().now_or_never())
+        } else {
+            None
+        };
+        // With room for an item and none there yet, whichever comes first is next: an item or an end.
+        let is_waiting = room && next.is_none();
+        if let Some(next) = next {
+            match account.take(cx, next) {
                 Ok(Taken::Settled) if account.summary.read.is_multiple_of(STRIDE) => {}
                 Ok(Taken::Settled) => continue,
                 Ok(Taken::Open {
@@ -152,7 +161,8 @@ where
                     }
                 }
             }
-            () = tokio::task::yield_now(), if room => {}
+            next = items.next(), if is_waiting => held = Some(next),
+            () = tokio::task::yield_now(), if room && !is_waiting => {}
         }
     }
     if let Some(error) = stopping.or_else(|| account.all_failed(cx)) {
@@ -376,13 +386,13 @@ impl Account {
         }
     }
 
-    /// Takes the next item and accounts for it, unless it has to be worked on.
+    /// Accounts for the next item, unless it has to be worked on.
     fn take<S: Services, I: Item>(
         &mut self,
         cx: &StageCx<'_, S>,
-        items: &mut impl Iterator<Item = Result<I, StageError>>,
+        next: Option<Result<I, StageError>>,
     ) -> Result<Taken<I>, StageError> {
-        let Some(item) = items.next().transpose()? else {
+        let Some(item) = next.transpose()? else {
             return Ok(Taken::Nothing);
         };
         let (id, basis) = (item.id(), basis(cx, &item));

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
+use futures::Stream;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use synth_core::{Config, Fingerprint, RecordError};
@@ -209,6 +210,9 @@ pub enum StageError {
     /// No sandbox can be opened at all.
     #[error("{0}")]
     Sandbox(String),
+    /// Where data comes from cannot be used at all.
+    #[error("{0}")]
+    Origin(String),
     /// A file could not be read or written.
     #[error("{0}")]
     Files(String),
@@ -320,6 +324,22 @@ impl<S: Services> StageCx<'_, S> {
         &self,
         total: usize,
         items: impl Iterator<Item = Result<I, StageError>>,
+        work: F,
+    ) -> Result<Summary, StageError>
+    where
+        I: Item,
+        R: Record,
+        F: Fn(I) -> W,
+        W: Future<Output = Result<Outcome<R>, WorkError>>,
+    {
+        crate::each::each(self, total, futures::stream::iter(items), work).await
+    }
+
+    /// [`StageCx::each`] over items that come one by one, from a network say: those there are are worked on meanwhile.
+    pub async fn each_of_stream<I, R, F, W>(
+        &self,
+        total: usize,
+        items: impl Stream<Item = Result<I, StageError>>,
         work: F,
     ) -> Result<Summary, StageError>
     where

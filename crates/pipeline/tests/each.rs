@@ -42,6 +42,34 @@ async fn a_second_run_works_on_nothing() {
 }
 
 #[tokio::test]
+async fn items_that_come_late_are_waited_for_while_those_there_are_worked_on() {
+    let world = World::new();
+    let mut crawl = Toy::source(things(5), by_name);
+    // Were the third waited for before the first was worked on, it would never come.
+    crawl.comes_after = Some(vec![0, 0, 1, 3, 4]);
+    let first = world.ended(&[&crawl]).await;
+    assert_eq!((first[0].read, first[0].worked), (5, 5));
+    assert_eq!(world.kept("crawl"), ids(&things(5)), "in their order");
+    let second = world.ended(&[&crawl]).await;
+    assert_eq!((second[0].read, second[0].worked), (5, 0));
+}
+
+#[tokio::test]
+async fn whoever_stops_does_not_wait_for_items_that_have_not_come() {
+    let world = World::new();
+    let mut crawl = Toy::source(things(3), by_name);
+    crawl.comes_after = Some(vec![0, 0, usize::MAX]);
+    *world.log.cancel_after.lock().unwrap() = Some((2, world.cancel.clone()));
+    let ended = tokio::time::timeout(Duration::from_secs(20), world.run(&[&crawl])).await;
+    let outcomes = ended.expect("it stops");
+    assert!(matches!(
+        outcomes.stopped,
+        Some((_, StageError::Interrupted))
+    ));
+    assert_eq!(crawl.worked(), ["t0", "t1"]);
+}
+
+#[tokio::test]
 async fn only_a_changed_item_is_worked_on_again_and_explain_says_so() {
     let world = World::new();
     let mut crawl = Toy::source(things(5), by_name);

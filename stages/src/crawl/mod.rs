@@ -55,6 +55,7 @@ impl Stage<Services> for Crawl {
                     licence,
                     redistributable,
                 } => suite::find(name, path, licence, *redistributable)?,
+                SourceConfig::KaggleCompetitions(_) | SourceConfig::KaggleDatasets(_) => Vec::new(),
             });
         }
         refuse_namesakes(&found)?;

@@ -249,6 +249,10 @@ fn check(config: &Config, places: &Places) -> Result<(), ConfigError> {
         ("prepare.eval_share", config.prepare.eval_share),
         ("prepare.test_share", config.prepare.test_share),
         ("select.max_similarity", config.select.max_similarity),
+        (
+            "filter.datasets.min_usability",
+            config.filter.datasets.min_usability,
+        ),
     ];
     for (path, share) in shares {
         if !(0.0..=1.0).contains(&share) {
@@ -259,6 +263,13 @@ fn check(config: &Config, places: &Places) -> Result<(), ConfigError> {
         if limit.is_nan() || limit < 0.0 {
             return fail(path, format!("{limit} is no limit; 0 means none"));
         }
+    }
+    let day = &config.filter.competitions.closed_after;
+    if !day.is_empty() && !is_day(day) {
+        return fail(
+            "filter.competitions.closed_after",
+            format!("`{day}` is no day such as 2017-01-01"),
+        );
     }
     for (name, model) in &config.models {
         let is_name = |text: &str| {
@@ -312,6 +323,15 @@ fn check(config: &Config, places: &Places) -> Result<(), ConfigError> {
         }
     }
     Ok(())
+}
+
+/// Whether a text is a day in ISO 8601, by its form: what days a month has does not matter to an order of texts.
+fn is_day(text: &str) -> bool {
+    text.len() == 10
+        && text.bytes().enumerate().all(|(place, byte)| match place {
+            4 | 7 => byte == b'-',
+            _ => byte.is_ascii_digit(),
+        })
 }
 
 impl super::RolesConfig {

@@ -79,6 +79,8 @@ pub struct BudgetConfig {
     pub usd: f64,
     /// Tokens in and out; 0 means no limit.
     pub tokens: u64,
+    /// Bytes downloaded from the origins of data; 0 means no limit.
+    pub download_bytes: u64,
 }
 
 /// A place data comes from.
@@ -106,6 +108,58 @@ pub enum SourceConfig {
         #[serde(default)]
         redistributable: bool,
     },
+    /// Kaggle competitions.
+    KaggleCompetitions(CompetitionSeeds),
+    /// Kaggle datasets.
+    KaggleDatasets(DatasetSeeds),
+}
+
+/// Which Kaggle competitions: those named in any of these ways, or, where none is given, those that Kaggle lists.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CompetitionSeeds {
+    /// By their names in addresses.
+    pub slugs: Vec<String>,
+    /// A file with a name a line; `#` begins a comment.
+    pub file: PathBuf,
+    /// A folder with the CSV files of Meta Kaggle, which lists more than the API and tells of metrics.
+    pub meta_kaggle: PathBuf,
+    /// Ask Kaggle for its list, too.
+    pub list: bool,
+    /// Of the list, those that match this text.
+    pub search: String,
+    /// Of the list, those of this host segment (`PLAYGROUND`, `FEATURED`, …); all when empty.
+    pub category: String,
+    /// The order of the list (`RECENTLY_CREATED`, `NUMBER_OF_TEAMS`, …); Kaggle's own when empty.
+    pub sort: String,
+    /// Competitions at most; 0 means all.
+    pub max: usize,
+}
+
+/// Which Kaggle datasets: those named, or, where none is, those that Kaggle lists.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DatasetSeeds {
+    /// By owner and name, as in `owner/name`.
+    pub slugs: Vec<String>,
+    /// Ask Kaggle for its list, too.
+    pub list: bool,
+    /// Of the list, those that match this text.
+    pub search: String,
+    /// Of the list, those with these tags, by Kaggle's numbers.
+    pub tag_ids: Vec<u64>,
+    /// Of the list, those under such a licence (`CC`, `GPL`, `ODB`, `OTHER`); all when empty.
+    pub licence: String,
+    /// Of the list, those with such files (`CSV`, `SQLITE`, `JSON`, `PARQUET`); all when empty.
+    pub file_type: String,
+    /// Of the list, those with at least so many bytes; 0 means any.
+    pub min_bytes: u64,
+    /// Of the list, those with at most so many bytes; 0 means any.
+    pub max_bytes: u64,
+    /// The order of the list (`HOTTEST`, `VOTES`, `UPDATED`, `USABILITY`, …); Kaggle's own when empty.
+    pub sort: String,
+    /// Datasets at most; 0 means all.
+    pub max: usize,
 }
 
 /// How Kaggle is asked: its address, its limits and how long it is waited for. Credentials never stand here.
@@ -152,6 +206,60 @@ pub struct FilterConfig {
     pub file_types: Vec<String>,
     /// Licences that are let through, without regard to case; empty means all.
     pub licences: Vec<String>,
+    /// What Kaggle competitions are asked besides, before their data is downloaded.
+    pub competitions: CompetitionRules,
+    /// What Kaggle datasets are asked besides, before their data is downloaded.
+    pub datasets: DatasetRules,
+}
+
+/// What a Kaggle competition must be like. A rule that is switched off passes all.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CompetitionRules {
+    /// The day, ISO 8601, after which it closed or will close; any when empty.
+    pub closed_after: String,
+    /// Whether it must still take submissions.
+    pub accepts_submissions: bool,
+    /// Whether submissions must be CSV files.
+    pub csv_submissions: bool,
+    /// All files together, in bytes; 0 means any.
+    pub max_bytes: u64,
+    /// Whether it must have a leaderboard.
+    pub leaderboard: bool,
+    /// Whether it must be known if more of its metric is better.
+    pub metric_direction: bool,
+    /// Competitions that are left out by name; `mle-bench-lite` stands for that benchmark's.
+    pub overlap: Vec<String>,
+    /// Words that no title, name or tag may hold.
+    pub words: Vec<String>,
+    /// Phrases that no page may hold.
+    pub phrases: Vec<String>,
+    /// Whether a model is asked what no field tells, of those that pass all rules.
+    pub judge: bool,
+}
+
+/// What a Kaggle dataset must be like.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatasetRules {
+    /// Licences, by SPDX identifier, that are let through; empty means all.
+    pub licences: Vec<String>,
+    /// File endings of which it must have at least one.
+    pub file_types: Vec<String>,
+    /// All files together, in bytes, at least.
+    pub min_bytes: u64,
+    /// All files together, in bytes; 0 means any.
+    pub max_bytes: u64,
+    /// Files at most; 0 means any.
+    pub max_files: u64,
+    /// Kaggle's usability rating, 0 to 1, at least.
+    pub min_usability: f64,
+    /// Characters of its description, at least.
+    pub min_description: u64,
+    /// Tags of which it must have at least one; empty means any.
+    pub tags: Vec<String>,
+    /// Tags that it must not have.
+    pub refused_tags: Vec<String>,
 }
 
 /// How sources become tasks.

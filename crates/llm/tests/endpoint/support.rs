@@ -305,6 +305,7 @@ impl Bench {
         let budget = BudgetConfig {
             usd: 0.0,
             tokens: 0,
+            download_bytes: 0,
         };
         Self {
             config,

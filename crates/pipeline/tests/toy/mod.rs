@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use synth_core::{Config, Fingerprint};
@@ -103,6 +104,9 @@ pub struct Toy {
     worked: Mutex<Vec<String>>,
     running: AtomicUsize,
     pub peak: AtomicUsize,
+    /// If set, items come one by one, each after so many were worked on.
+    pub comes_after: Option<Vec<usize>>,
+    finished: AtomicUsize,
 }
 
 impl Toy {
@@ -122,6 +126,8 @@ impl Toy {
             worked: Mutex::default(),
             running: AtomicUsize::new(0),
             peak: AtomicUsize::new(0),
+            comes_after: None,
+            finished: AtomicUsize::new(0),
         }
     }
 
@@ -146,6 +152,7 @@ impl Toy {
         self.peak.fetch_max(running, Ordering::SeqCst);
         let worked = (self.script)(thing).await;
         self.running.fetch_sub(1, Ordering::SeqCst);
+        self.finished.fetch_add(1, Ordering::SeqCst);
         worked
     }
 }
@@ -175,6 +182,18 @@ impl Stage<Purse> for Toy {
     }
     async fn run(&self, cx: &StageCx<'_, Purse>) -> Result<Summary, StageError> {
         match self.reads.first() {
+            None if self.comes_after.is_some() => {
+                let waits = self.comes_after.iter().flatten();
+                let items = self.items.iter().cloned().zip(waits);
+                let items = futures::stream::iter(items).then(|(thing, wait)| async move {
+                    while self.finished.load(Ordering::SeqCst) < *wait {
+                        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+                    }
+                    Ok(thing)
+                });
+                cx.each_of_stream(self.items.len(), items, |thing| self.work(thing))
+                    .await
+            }
             None => {
                 cx.each(
                     self.items.len(),
