@@ -1,0 +1,724 @@
+//! Hand-made competitions, one for each way that a competition goes through a crawl, a filter and a preparation.
+//!
+//! All data is made up from the slug; every table has a signal, so that a model can beat a constant.
+
+use super::archive;
+use super::table::{FEATURES, Table, board, class_of, dice, features, normal};
+use super::{Bundle, Competition, Page, World};
+
+/// Rows of a table, and how many of them are for training.
+const ROWS: usize = 400;
+const TRAIN: usize = 300;
+
+impl World {
+    /// The hand-made competitions.
+    pub fn small() -> Self {
+        let mut competitions = vec![
+            accuracy(),
+            rmse(),
+            rmsle(),
+            auc(),
+            multi_class_log_loss(),
+            kappa(),
+            map_at_3(),
+            time_split(),
+            grouped(),
+            two_targets(),
+            f1(),
+            two_stages(),
+        ];
+        competitions.extend(refused());
+        competitions.extend(odd_data());
+        Self {
+            competitions,
+            ..Self::default()
+        }
+    }
+}
+
+/// What a competition's target is like.
+struct Target<'a> {
+    id: &'a str,
+    name: &'a str,
+    value: &'a dyn Fn(f64) -> String,
+    /// What the sample submission says in each of its columns after the id.
+    sample: &'a [(&'a str, &'a str)],
+}
+
+/// A competition with `train.csv`, `test.csv` and `sample_submission.csv` after a target.
+fn tabular(id: u32, slug: &str, target: &Target<'_>) -> Competition {
+    let mut dice = dice(slug);
+    let mut table = Table::new(&[target.id]);
+    table.header.extend(FEATURES.map(str::to_owned));
+    table.header.push(target.name.into());
+    for row in 0..ROWS {
+        let features = features(&mut dice);
+        let mut cells = vec![(row + 1).to_string()];
+        cells.extend(features.values);
+        cells.push((target.value)(features.signal));
+        table.rows.push(cells);
+    }
+    with_files(Competition::new(id, slug), &table, TRAIN, target)
+}
+
+fn with_files(
+    competition: Competition,
+    table: &Table,
+    train_rows: usize,
+    target: &Target<'_>,
+) -> Competition {
+    let (train, test) = table.split(train_rows);
+    let id = test
+        .header
+        .iter()
+        .position(|name| name == target.id)
+        .unwrap_or(0);
+    let mut sample = Table::new(&[target.id]);
+    sample
+        .header
+        .extend(target.sample.iter().map(|(name, _)| (*name).to_owned()));
+    sample.rows = test
+        .rows
+        .iter()
+        .map(|row| {
+            let values = target.sample.iter().map(|(_, value)| (*value).to_owned());
+            std::iter::once(row[id].clone()).chain(values).collect()
+        })
+        .collect();
+    competition
+        .file("train.csv", train.csv())
+        .file("test.csv", test.without(&[target.name]).csv())
+        .file("sample_submission.csv", sample.csv())
+}
+
+/// The pages that most competitions have. `example` is the head of a submission.
+fn pages(
+    competition: Competition,
+    subject: &str,
+    evaluation: &str,
+    example: &str,
+    target: &str,
+) -> Competition {
+    let title = competition.title.clone();
+    competition
+        .page("Description", format!("## {title}\n\n{subject}\n\nThe rows are made up by a program; no garden was measured."))
+        .page("Evaluation", format!("{evaluation}\n\n## Submission File\n\nFor each row of the test set, predict `{target}`. The file should contain a header and have the following format:\n\n```\n{example}\n```"))
+        .page("data-description", format!("## Files\n\n- **train.csv** - the training set; `{target}` is the target\n- **test.csv** - the test set; your objective is to predict `{target}`\n- **sample_submission.csv** - a sample submission file in the correct format\n\n## Columns\n\n- `width`, `height`, `weight` - measures, some of them missing\n- `kind` - one of four\n- `visits` - a count\n- `shade` - light, half or dark"))
+        .page("rules", "One account per participant. No private sharing outside teams. Data may be used for any purpose.")
+}
+
+fn accuracy() -> Competition {
+    let species = |signal| ["whelk", "cockle", "limpet"][class_of(signal, 3)].to_owned();
+    let target = Target {
+        id: "id",
+        name: "species",
+        value: &species,
+        sample: &[("species", "whelk")],
+    };
+    let mut competition = pages(
+        tabular(1001, "shells-and-snails", &target),
+        "Welcome to this month's Playground competition! Tell the species of a shell from its measures.",
+        "Submissions are evaluated using the **accuracy score**.",
+        "id,species\n301,whelk\n302,cockle",
+        "species",
+    )
+    .standings(board("shells-and-snails", 1200, 0.93, 0.33));
+    competition.title = "Shells and Snails".into();
+    competition.subtitle = "Playground: multi-class classification of shells".into();
+    competition.metric = Some("Accuracy Score".into());
+    competition.tags = vec![
+        "data type > tabular".into(),
+        "technique > classification > multiclass classification".into(),
+    ];
+    competition
+}
+
+fn rmse() -> Competition {
+    let harvest = |signal: f64| format!("{:.2}", 120.0 + 35.0 * signal);
+    let target = Target {
+        id: "id",
+        name: "harvest",
+        value: &harvest,
+        sample: &[("harvest", "120")],
+    };
+    let mut competition = pages(
+        tabular(1002, "orchard-harvest", &target),
+        "Predict what an orchard yields, in baskets.",
+        "Submissions are scored on the root mean squared error. RMSE is defined as:\n\n$$\\textrm{RMSE} = \\sqrt{ \\frac{1}{N} \\sum_{i=1}^N (y_i - \\widehat{y}_i)^2}$$",
+        "id,harvest\n301,120.5\n302,96",
+        "harvest",
+    )
+    .standings(board("orchard-harvest", 420, 9.1, 40.0));
+    competition.subtitle = "Playground: regression of harvests".into();
+    competition.metric = Some("Root Mean Squared Error".into());
+    competition.deadline = "2023-02-28T23:59:00.1Z".into();
+    competition
+}
+
+fn rmsle() -> Competition {
+    let price = |signal: f64| format!("{:.0}", (9.0 + 0.5 * signal).exp());
+    let target = Target {
+        id: "Id",
+        name: "SalePrice",
+        value: &price,
+        sample: &[("SalePrice", "8000")],
+    };
+    let mut competition = pages(
+        tabular(1003, "workshop-prices", &target),
+        "Start here: predict for how much a workshop is sold.",
+        "Submissions are evaluated on the Root Mean Squared Logarithmic Error (RMSLE) between the predicted value and the observed sales price.",
+        "Id,SalePrice\n301,8000\n302,9100",
+        "SalePrice",
+    )
+    .standings(board("workshop-prices", 160, 0.11, 0.6));
+    competition.category = "Getting Started".into();
+    competition.deadline = "2030-01-01T00:00:00Z".into();
+    competition.enabled = "2018-08-30T17:36:00.907Z".into();
+    competition.metric = Some("Root Mean Squared Logarithmic Error".into());
+    competition.reward = "Knowledge".into();
+    competition
+}
+
+fn auc() -> Competition {
+    let late = |signal: f64| u8::from(signal > 0.4).to_string();
+    let target = Target {
+        id: "trip_id",
+        name: "late",
+        value: &late,
+        sample: &[("late", "0.5")],
+    };
+    let mut competition = pages(
+        tabular(1004, "ferry-delays", &target),
+        "Which trips of the ferry will be late?",
+        "Submissions are evaluated on [area under the ROC curve](https://en.wikipedia.org/wiki/Receiver_operating_characteristic) between the predicted probability and the observed target.",
+        "trip_id,late\n301,0.5\n302,0.93",
+        "late",
+    )
+    .standings(board("ferry-delays", 90, 0.97, 0.5));
+    competition.metric = Some("Area Under Receiver Operating Characteristic Curve".into());
+    competition.category = "Featured".into();
+    competition.reward = "$25,000".into();
+    competition.max_daily_submissions = 20;
+    competition
+}
+
+fn multi_class_log_loss() -> Competition {
+    let status = |signal| ["C", "CL", "D"][class_of(signal, 3)].to_owned();
+    let sample = [
+        ("Status_C", "0.4"),
+        ("Status_CL", "0.3"),
+        ("Status_D", "0.3"),
+    ];
+    let target = Target {
+        id: "id",
+        name: "Status",
+        value: &status,
+        sample: &sample,
+    };
+    let mut competition = pages(
+        tabular(1005, "mushroom-outcomes", &target),
+        "Give the probability of each of three outcomes.",
+        "Submissions are evaluated using the multi-class logarithmic loss. For each id you must submit a set of predicted probabilities, one for every class: Status_C, Status_CL, Status_D. The submitted probabilities for a given row are not required to sum to one.",
+        "id,Status_C,Status_CL,Status_D\n301,0.4,0.3,0.3\n302,0.1,0.8,0.1",
+        "Status",
+    )
+    .standings(board("mushroom-outcomes", 240, 0.35, 1.4));
+    competition.metric = Some("Multiclass Loss".into());
+    competition
+}
+
+fn kappa() -> Competition {
+    let quality = |signal| (3 + class_of(signal, 6)).to_string();
+    let target = Target {
+        id: "Id",
+        name: "quality",
+        value: &quality,
+        sample: &[("quality", "5")],
+    };
+    let mut competition = pages(
+        tabular(1006, "soil-quality", &target),
+        "Grade soil from 3 to 8.",
+        "Submissions are scored based on the **quadratic weighted kappa**, which measures the agreement between two outcomes.",
+        "Id,quality\n301,5\n302,7",
+        "quality",
+    )
+    .standings(board("soil-quality", 310, 0.88, 0.0));
+    competition.metric = Some("Quadratic Weighted Kappa".into());
+    competition
+}
+
+fn map_at_3() -> Competition {
+    let fever = |signal| {
+        ["dengue_fever", "malaria", "tungiasis", "zika", "plague"][class_of(signal, 5)].to_owned()
+    };
+    let target = Target {
+        id: "id",
+        name: "prognosis",
+        value: &fever,
+        sample: &[("prognosis", "malaria zika plague")],
+    };
+    let mut competition = pages(
+        tabular(1007, "fever-ranking", &target),
+        "Name up to three illnesses, the likeliest first.",
+        "Submissions will be evaluated based on MAP@3. Each submission can contain up to 3 predictions (all separated by spaces), and the earlier a correct prediction occurs, the higher score it will receive.",
+        "id,prognosis\n301,malaria zika plague\n302,zika plague malaria",
+        "prognosis",
+    )
+    .standings(board("fever-ranking", 130, 0.81, 0.2));
+    competition.metric = Some("MAP@{K}".into());
+    competition
+}
+
+/// Days of sales in shops: the test set is what comes after the training set.
+fn time_split() -> Competition {
+    let mut dice = dice("bakery-sales");
+    let mut table = Table::new(&["id", "date", "shop", "product", "num_sold"]);
+    let first = jiff::civil::date(2019, 1, 1);
+    for day in 0..120_i32 {
+        let date = first.saturating_add(jiff::Span::new().days(day));
+        for (place, shop) in ["north", "south"].iter().enumerate() {
+            for (rank, product) in ["bread", "cake", "roll"].iter().enumerate() {
+                let week = if day % 7 >= 5 { 1.4 } else { 1.0 };
+                let sold = (40.0 + 25.0 * place as f64 + 12.0 * rank as f64 + 0.2 * f64::from(day))
+                    * week
+                    + 4.0 * normal(&mut dice);
+                table.rows.push(vec![
+                    table.rows.len().to_string(),
+                    date.to_string(),
+                    (*shop).to_owned(),
+                    (*product).to_owned(),
+                    format!("{:.0}", sold.max(1.0)),
+                ]);
+            }
+        }
+    }
+    let rows = 90 * 6;
+    let target = Target {
+        id: "id",
+        name: "num_sold",
+        value: &|_| String::new(),
+        sample: &[("num_sold", "50")],
+    };
+    let mut competition = with_files(Competition::new(1008, "bakery-sales"), &table, rows, &target)
+        .page("Description", "Forecast the sales of a month in two bakeries.")
+        .page("Evaluation", "Submissions are evaluated on SMAPE between forecasts and actual values. We define SMAPE = 0 when the actual and predicted values are both 0.\n\n```\nid,num_sold\n540,50\n541,60\n```")
+        .page("data-description", "- **train.csv** - the training set, which covers 90 days\n- **test.csv** - the test set; you predict `num_sold` for the 30 days after the training set\n- **sample_submission.csv** - a sample submission file in the correct format")
+        .standings(board("bakery-sales", 75, 4.5, 60.0));
+    competition.metric = Some("SMAPE".into());
+    competition.tags = vec![
+        "data type > time series analysis".into(),
+        "data type > tabular".into(),
+    ];
+    competition.category = "Research".into();
+    competition
+}
+
+/// Rows that belong together: whole breaths are in the training set or in the test set.
+fn grouped() -> Competition {
+    let mut dice = dice("breath-pressure");
+    let mut table = Table::new(&["id", "breath_id", "time_step", "flow", "valve", "pressure"]);
+    for breath in 0..60 {
+        let depth = 10.0 + 3.0 * normal(&mut dice);
+        for step in 0..12 {
+            let time = f64::from(step) * 0.25;
+            let flow = depth * (time * 1.1).sin();
+            let pressure = 5.0 + 1.5 * flow + 0.4 * normal(&mut dice);
+            table.rows.push(vec![
+                (table.rows.len() + 1).to_string(),
+                (breath + 1).to_string(),
+                format!("{time:.2}"),
+                format!("{flow:.3}"),
+                u8::from(step < 6).to_string(),
+                format!("{pressure:.3}"),
+            ]);
+        }
+    }
+    let target = Target {
+        id: "id",
+        name: "pressure",
+        value: &|_| String::new(),
+        sample: &[("pressure", "0")],
+    };
+    let mut competition = with_files(Competition::new(1009, "breath-pressure"), &table, 45 * 12, &target)
+        .page("Description", "Simulate a lung. Each breath is a short time series of its own.")
+        .page("Evaluation", "The competition will be scored as the mean absolute error between the predicted and actual pressures.\n\n```\nid,pressure\n541,20\n542,23\n```")
+        .page("data-description", "- **breath_id** - globally-unique id of a breath; no breath is in both files\n- **pressure** - the target, not in test.csv")
+        .standings(board("breath-pressure", 650, 0.4, 12.0));
+    competition.metric = Some("Mean Absolute Error".into());
+    competition.category = "Featured".into();
+    competition.reward = "$7,500".into();
+    competition
+}
+
+/// Two targets, each a column of the submission, scored by the mean of their errors.
+fn two_targets() -> Competition {
+    let mut dice = dice("kiln-defects");
+    let mut table = Table::new(&["id"]);
+    table.header.extend(FEATURES.map(str::to_owned));
+    table.header.extend(["crack".to_owned(), "bend".to_owned()]);
+    for row in 0..ROWS {
+        let features = features(&mut dice);
+        let mut cells = vec![row.to_string()];
+        cells.extend(features.values);
+        cells.push(u8::from(features.signal > 0.5).to_string());
+        cells.push(u8::from(features.signal + 0.5 * normal(&mut dice) < -0.3).to_string());
+        table.rows.push(cells);
+    }
+    let (train, test) = table.split(TRAIN);
+    let mut sample = Table::new(&["id", "crack", "bend"]);
+    sample.rows = test
+        .rows
+        .iter()
+        .map(|row| vec![row[0].clone(), "0.5".into(), "0.5".into()])
+        .collect();
+    let mut competition = Competition::new(1010, "kiln-defects")
+        .file("train.csv", train.csv())
+        .file("test.csv", test.without(&["crack", "bend"]).csv())
+        .file("sample_submission.csv", sample.csv())
+        .page("Description", "Find the defects of tiles.")
+        .page("Evaluation", "Submissions are evaluated using area under the ROC curve. The AUC is calculated for each of the two defects and the average is the final score.\n\n```\nid,crack,bend\n300,0.5,0.5\n```")
+        .page("data-description", "train.csv, test.csv and sample_submission.csv; the targets are `crack` and `bend`.")
+        .standings(board("kiln-defects", 300, 0.93, 0.5));
+    competition.metric = Some("Mean Column-wise ROC AUC".into());
+    competition
+}
+
+fn f1() -> Competition {
+    let bloom = |signal: f64| if signal > 0.0 { "True" } else { "False" }.to_owned();
+    let target = Target {
+        id: "PlantId",
+        name: "Blooms",
+        value: &bloom,
+        sample: &[("Blooms", "False")],
+    };
+    let mut competition = pages(
+        tabular(1011, "hillside-blooms", &target),
+        "<p>Will a plant bloom?</p><img src=\"https://example.org/pixel.gif?track=1\" width=\"1\" height=\"1\"><p>Words in <b>HTML</b>, as older pages are.</p>",
+        "<p>Submissions are evaluated on the <a href=\"https://en.wikipedia.org/wiki/F-score?utm_source=page\">F1 score</a>.</p>",
+        "PlantId,Blooms\n301,False\n302,True",
+        "Blooms",
+    )
+    .standings(board("hillside-blooms", 260, 0.9, 0.4));
+    for page in &mut competition.pages {
+        page.mime_type = Some("text/html".into());
+    }
+    competition.metric = Some("F-Score (Micro)".into());
+    competition.category = "Community".into();
+    competition
+}
+
+/// A competition in two stages: the files of the later one count.
+fn two_stages() -> Competition {
+    let wins = |signal: f64| u8::from(signal > 0.0).to_string();
+    let target = Target {
+        id: "ID",
+        name: "Pred",
+        value: &wins,
+        sample: &[("Pred", "0.5")],
+    };
+    let mut competition = tabular(1012, "village-cup", &target);
+    let stages: Vec<(String, super::Content)> = competition
+        .files
+        .iter()
+        .flat_map(|file| {
+            (1..=2).map(move |stage| {
+                (
+                    format!("stage{stage}/Stage{stage}_{}", file.name),
+                    file.content.clone(),
+                )
+            })
+        })
+        .collect();
+    competition.files.clear();
+    for (name, content) in stages {
+        competition = competition.file(&name, content);
+    }
+    // The first stage asked for fewer rows.
+    let first = competition
+        .files
+        .iter_mut()
+        .find(|file| file.name.ends_with("Stage1_sample_submission.csv"));
+    if let Some(file) = first {
+        let text = String::from_utf8_lossy(&file.content.bytes()).into_owned();
+        let lines: Vec<&str> = text.lines().take(41).collect();
+        file.content = (lines.join("\n") + "\n").into();
+    }
+    let mut competition = competition
+        .page(
+            "Description",
+            "Predict who wins, first for past years (stage 1), then for this one (stage 2).",
+        )
+        .page(
+            "Evaluation",
+            "Submissions are scored on the log loss.\n\n```\nID,Pred\n301,0.5\n302,0.7\n```",
+        )
+        .page(
+            "data-description",
+            "Files of each stage are in a folder of their own. Only the second stage counts.",
+        )
+        .standings(board("village-cup", 101, 0.42, 0.9));
+    competition.metric = Some("Log Loss".into());
+    competition.tags = vec!["subject > people and society > sports".into()];
+    competition
+}
+
+/// Competitions that a filter drops, each for one reason, on the data of a plain one.
+fn refused() -> Vec<Competition> {
+    let value = |signal: f64| format!("{:.2}", 10.0 + signal);
+    let target = Target {
+        id: "id",
+        name: "score",
+        value: &value,
+        sample: &[("score", "10")],
+    };
+    let plain = |id: u32, slug: &str, board_teams: usize| {
+        let mut competition = pages(
+            tabular(id, slug, &target),
+            "A plain regression.",
+            "Submissions are scored on the root mean squared error.",
+            "id,score\n301,10\n302,11",
+            "score",
+        )
+        .standings(board(slug, board_teams, 0.3, 2.0));
+        competition.metric = Some("Root Mean Squared Error".into());
+        competition
+    };
+    let mut kernels_only = plain(2001, "notebook-garden", 40);
+    kernels_only.kernels_only = true;
+    kernels_only.category = "Featured".into();
+
+    let no_leaderboard = plain(2002, "quiet-meadow", 0);
+
+    let mut golf = plain(2003, "shortest-program", 44);
+    golf.pages.clear();
+    let mut golf = golf
+        .page("Description", "Code golf: write the shortest Python program that solves each of 400 puzzles. Fewer bytes, better score.")
+        .page("Evaluation", "Your submission is a zip file of programs `task001.py` to `task400.py`. A correct program scores 2500 minus its length in bytes.");
+    golf.metric = Some("Golf Score".into());
+    golf.tags = vec![
+        "technique > optimization".into(),
+        "subject > code golf".into(),
+    ];
+    golf.category = "Research".into();
+
+    let mut unknown_metric = plain(2004, "odd-measure", 33);
+    unknown_metric.metric = Some("Weighted Frobnication Index".into());
+    unknown_metric.pages[1].content = "Submissions are evaluated on the Weighted Frobnication Index, as defined in the notebook.\n\n```\nid,score\n301,10\n```".into();
+
+    let mut rules = plain(2005, "closed-gate", 55);
+    rules.rules_accepted = false;
+    rules.joined = false;
+
+    let mut old = plain(2006, "old-mill", 66);
+    old.enabled = "2014-11-04T00:00:00Z".into();
+    old.deadline = "2015-01-06T23:59:00Z".into();
+    old.category = "Featured".into();
+
+    let mut disabled = plain(2007, "shut-shop", 25);
+    disabled.submissions_disabled = true;
+
+    let mut huge = plain(2008, "huge-haul", 77);
+    huge.files.push(super::DataFile {
+        stated_bytes: Some(20_000_000_000),
+        ..super::DataFile::new("images.bin", "too large to have here")
+    });
+
+    let mut not_joined = plain(2009, "far-island", 88);
+    not_joined.joined = false;
+
+    let mut hackathon = plain(2010, "town-hackathon", 0);
+    hackathon.pages.clear();
+    let mut hackathon = hackathon
+        .page("Description", "A hackathon: build a demo of an app for the town. Judges read your write-up and watch your video.")
+        .page("Evaluation", "Entries are graded by a panel on creativity, clarity and impact.");
+    hackathon.metric = None;
+    hackathon.files.clear();
+    hackathon.tags = vec!["subject > hackathon".into()];
+
+    // One of the slugs that a published benchmark keeps for itself, with data of our own.
+    let overlap = plain(2011, "leaf-classification", 99);
+
+    let mut unlisted = plain(2012, "hidden-cove", 111);
+    unlisted.listed = false;
+
+    vec![
+        kernels_only,
+        no_leaderboard,
+        golf,
+        unknown_metric,
+        rules,
+        old,
+        disabled,
+        huge,
+        not_joined,
+        hackathon,
+        overlap,
+        unlisted,
+    ]
+}
+
+/// Competitions whose files are odd: archives in archives, no sample submission, hostile names, broken tables.
+fn odd_data() -> Vec<Competition> {
+    let value = |signal: f64| u8::from(signal > 0.0).to_string();
+    let target = Target {
+        id: "id",
+        name: "label",
+        value: &value,
+        sample: &[("label", "0")],
+    };
+    let plain = |id: u32, slug: &str| {
+        let mut competition = pages(
+            tabular(id, slug, &target),
+            "A plain classification.",
+            "Submissions are evaluated on accuracy.",
+            "id,label\n301,0\n302,1",
+            "label",
+        )
+        .standings(board(slug, 120, 0.92, 0.4));
+        competition.metric = Some("Categorization Accuracy".into());
+        competition
+    };
+
+    // Each table in a zip of its own, one of them two deep, all together as a gzipped tar.
+    let mut nested = plain(3001, "nested-boxes");
+    for file in &mut nested.files {
+        let name = file.name.clone();
+        let zipped = archive::zip(&[(&name, &file.content.bytes())]);
+        if name == "train.csv" {
+            file.name = "boxes/all.zip".into();
+            file.content = archive::zip(&[("inner/train.csv.zip", &zipped)]).into();
+        } else {
+            file.name = format!("{name}.zip");
+            file.content = zipped.into();
+        }
+    }
+    nested.bundle = Bundle::TarGz;
+
+    // Single files arrive zipped.
+    let mut zipped = plain(3002, "zipped-alone");
+    for file in &mut zipped.files {
+        file.zipped = true;
+    }
+
+    let mut no_sample = plain(3003, "no-sample");
+    no_sample.files.retain(|file| !file.name.contains("sample"));
+
+    let mut hostile = plain(3004, "trap-door");
+    hostile.bundle = Bundle::Raw {
+        bytes: archive::zip(&[
+            ("train.csv", b"id,label\n1,0\n"),
+            ("../../escaped.csv", b"a\n1\n"),
+            ("/etc/escaped.csv", b"a\n1\n"),
+        ])
+        .into(),
+        ending: "zip",
+    };
+
+    let whole = plain(3005, "half-a-zip");
+    let contents: Vec<_> = whole
+        .files
+        .iter()
+        .map(|file| (file.name.clone(), file.content.bytes()))
+        .collect();
+    let parts: Vec<(&str, &[u8])> = contents
+        .iter()
+        .map(|(name, bytes)| (name.as_str(), bytes.as_ref()))
+        .collect();
+    let mut bytes = archive::zip(&parts);
+    bytes.truncate(bytes.len() / 2);
+    let half = Competition {
+        bundle: Bundle::Raw {
+            bytes: bytes.into(),
+            ending: "zip",
+        },
+        ..whole
+    };
+
+    let mut one_class = plain(3006, "one-class");
+    let rows: Vec<String> = (1..=200)
+        .map(|row| format!("{row},{}.5,1\n", row % 17))
+        .collect();
+    let train = "id,width,label\n".to_owned() + &rows.concat();
+    one_class.files[0].content = train.into();
+
+    let mut one_column = plain(3007, "one-column");
+    let rows: Vec<String> = (0..200).map(|row| format!("{}\n", row % 2)).collect();
+    one_column.files[0].content = ("label\n".to_owned() + &rows.concat()).into();
+
+    let mut bare_pages = plain(3008, "bare-pages");
+    bare_pages.pages = vec![Page {
+        name: "rules".into(),
+        content: String::new(),
+        mime_type: None,
+    }];
+
+    vec![
+        nested, zipped, no_sample, hostile, half, one_class, one_column, bare_pages,
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slugs_and_ids_are_unique() {
+        let world = World::small();
+        let slugs: std::collections::BTreeSet<_> = world
+            .competitions
+            .iter()
+            .map(|competition| &competition.slug)
+            .collect();
+        let ids: std::collections::BTreeSet<_> = world
+            .competitions
+            .iter()
+            .map(|competition| competition.id)
+            .collect();
+        assert_eq!(
+            (slugs.len(), ids.len()),
+            (world.competitions.len(), world.competitions.len())
+        );
+    }
+
+    #[test]
+    fn sample_submissions_name_the_rows_of_the_test_set() {
+        let world = World::small();
+        for slug in [
+            "shells-and-snails",
+            "bakery-sales",
+            "breath-pressure",
+            "mushroom-outcomes",
+        ] {
+            let competition = world.competition(slug).unwrap();
+            let ids = |name: &str| -> Vec<String> {
+                let file = competition
+                    .files
+                    .iter()
+                    .find(|file| file.name == name)
+                    .unwrap();
+                let text = String::from_utf8(file.content.bytes().to_vec()).unwrap();
+                text.lines()
+                    .skip(1)
+                    .map(|line| line.split(',').next().unwrap().to_owned())
+                    .collect()
+            };
+            assert!(ids("test.csv").len() >= 100);
+            assert_eq!(ids("test.csv"), ids("sample_submission.csv"), "{slug}");
+        }
+    }
+
+    #[test]
+    fn no_group_is_in_both_parts() {
+        let world = World::small();
+        let competition = world.competition("breath-pressure").unwrap();
+        let groups = |place: usize| -> std::collections::BTreeSet<String> {
+            let text =
+                String::from_utf8(competition.files[place].content.bytes().to_vec()).unwrap();
+            text.lines()
+                .skip(1)
+                .map(|line| line.split(',').nth(1).unwrap().to_owned())
+                .collect()
+        };
+        assert!(groups(0).is_disjoint(&groups(1)));
+    }
+}
