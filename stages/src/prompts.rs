@@ -39,6 +39,9 @@ prompts! {
     PREDICT = "trajectories/predict";
     GRADE = "judge/grade";
     VALID = "filter/valid";
+    INSTRUCTIONS_STEPS = "prepare/instructions_steps";
+    INSTRUCTIONS_PROSE = "prepare/instructions_prose";
+    INSTRUCTIONS_BRIEF = "prepare/instructions_brief";
 }
 
 /// The files that lie over embedded ones, by name. One set for the process, like the embedded ones that they stand for.

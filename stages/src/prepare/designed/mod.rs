@@ -1,5 +1,25 @@
 //! Tasks that a model designs over a dataset and code checks: DARE-bench's six kinds.
 
+#[cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        reason = "what draws and what parameters follow is on its way"
+    )
+)]
+mod dice;
+#[expect(
+    dead_code,
+    reason = "what draws and what parameters follow is on its way"
+)]
+mod follow;
+#[expect(
+    dead_code,
+    reason = "what draws and what parameters follow is on its way"
+)]
+mod recipe;
+mod script;
+
 use synth_core::{Source, Task};
 use synth_pipeline::WorkError;
 
