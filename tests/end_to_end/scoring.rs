@@ -19,6 +19,7 @@ fn rule() -> Predictions {
         reward: Rewarding::Value,
         success: 0.5,
         naive_error: None,
+        exact_shape: false,
     }
 }
 

@@ -15,25 +15,40 @@ const MAX_DEPTH: usize = 16;
 ///
 /// Otherwise text, dates included: equal without regard to case, outer quotes and the amount of white space.
 pub fn values_equal(a: &str, b: &str, abs: f64, rel: f64) -> bool {
-    let tolerance = Tolerance {
-        abs: abs.max(0.0),
-        rel: rel.max(0.0),
-    };
-    equal_within(a, b, tolerance, 0)
+    Tolerance::new(abs, rel).equal(a, b)
 }
 
+/// How far two numbers may be apart.
 #[derive(Clone, Copy)]
-struct Tolerance {
+pub struct Tolerance {
     abs: f64,
     rel: f64,
 }
 
 impl Tolerance {
+    /// Absolute and relative; NaN and what is below 0 is 0.
+    pub const fn new(abs: f64, rel: f64) -> Self {
+        Self {
+            abs: abs.max(0.0),
+            rel: rel.max(0.0),
+        }
+    }
+
+    /// Whether two values say the same.
+    pub fn equal(self, a: &str, b: &str) -> bool {
+        equal_within(a, b, self, 0)
+    }
+
     fn covers(self, a: f64, b: f64) -> bool {
         let magnitude = a.abs().max(b.abs());
         let allowed = self.abs.max(self.rel * magnitude);
         (a - b).abs() <= allowed * (1.0 + 1e-9) + 4.0 * f64::EPSILON * magnitude
     }
+}
+
+/// The number that a value is, where it is one.
+pub fn number_of(value: &str) -> Option<f64> {
+    Number::parse(unquoted(value)).map(|number| number.value)
 }
 
 fn equal_within(a: &str, b: &str, tolerance: Tolerance, depth: usize) -> bool {
@@ -57,7 +72,7 @@ fn equal_within(a: &str, b: &str, tolerance: Tolerance, depth: usize) -> bool {
 }
 
 /// The text without white space and matching quotes around it.
-fn unquoted(text: &str) -> &str {
+pub fn unquoted(text: &str) -> &str {
     const QUOTES: [(char, char); 6] = [
         ('"', '"'),
         ('\'', '\''),
@@ -76,7 +91,8 @@ fn unquoted(text: &str) -> &str {
     text
 }
 
-fn folded(text: &str) -> String {
+/// The text in lower case, its white space made single blanks.
+pub fn folded(text: &str) -> String {
     text.split_whitespace()
         .collect::<Vec<_>>()
         .join(" ")
@@ -84,7 +100,7 @@ fn folded(text: &str) -> String {
 }
 
 /// The elements of a list; `None` for a text that neither is bracketed nor has a comma between its parts.
-fn elements(text: &str) -> Option<Vec<&str>> {
+pub fn elements(text: &str) -> Option<Vec<&str>> {
     let inner = [('[', ']'), ('(', ')')]
         .iter()
         .find_map(|&(open, close)| text.strip_prefix(open)?.strip_suffix(close))

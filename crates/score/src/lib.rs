@@ -4,24 +4,31 @@
 //! state, so that the same answer always earns the same reward. A reason may quote the truth; it belongs in records,
 //! never in what an agent is shown.
 //!
-//! - `keyed` takes answers apart, `@name[value]`, and scores them; start here.
+//! - `keyed` takes answers apart, `@name[value]`, and scores them; start here. `answer` scores those of one declared form.
 //! - `equal` says when two values are the same.
-//! - `predictions` aligns a CSV of predictions with the hidden truth.
-//! - `metrics` holds the arithmetic of macro-F1 and clipped R².
+//! - `predictions` scores a CSV of predictions: `table` reads it as pandas does and aligns it with the hidden truth, `metrics` has the
+//!   arithmetic, `standing` the leaderboard.
+//! - `dare` has the rules of DARE-bench.
 //! - `recognise` finds the metric that a competition names.
 //! - `process` has files that an agent wrote scored by another process, the one part that is not pure.
 
+mod answer;
+pub mod dare;
 mod equal;
 mod keyed;
 mod metrics;
 mod predictions;
 mod process;
 pub mod recognise;
+mod standing;
+mod table;
 
+pub use answer::score_answer;
 pub use equal::values_equal;
 pub use keyed::{parse_keyed, score_keyed};
 pub use predictions::score_predictions;
 pub use process::{Scorer, answer};
+pub use standing::standing;
 
 use synth_core::Score;
 

@@ -203,6 +203,7 @@ mod tests {
             reward: synth_core::Rewarding::Value,
             success: 0.5,
             naive_error: None,
+            exact_shape: false,
         }
     }
 

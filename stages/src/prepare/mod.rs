@@ -295,6 +295,7 @@ fn prediction_task(cx: &Cx<'_>, open: &Task, target: &Target) -> Result<Task, ho
             reward: Rewarding::Value,
             success,
             naive_error: None,
+            exact_shape: false,
         })),
         seed,
         ..open.clone()

@@ -110,8 +110,12 @@ pub struct Predictions {
     pub truth: DataFile,
     /// The columns that together name a row.
     pub keys: Vec<String>,
-    /// The columns to compare; a class-probability metric has one for each class.
+    /// The columns to compare; a class-probability metric has one for each class, in which the truth is 0 or 1.
     pub targets: Vec<String>,
+    /// Whether the file must have just the keys and the targets as columns and as many rows as the truth, as Kaggle
+    /// demands of a submission; else further columns and rows of unknown keys are ignored, as DARE-bench does.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub exact_shape: bool,
     /// The metric.
     pub metric: Metric,
     /// How its value becomes the reward.

@@ -26,6 +26,7 @@ fn rule(recipe: &Recipe) -> Predictions {
         reward: Rewarding::Value,
         success: 1.0,
         naive_error: None,
+        exact_shape: false,
     }
 }
 
