@@ -7,11 +7,11 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LOCATIO
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method, Response, StatusCode, Url};
 use serde_json::Value;
-use tokio::time::Instant;
 
 use crate::call::Call;
 use crate::fault::{self, Fault};
-use crate::pace::{Limiter, Patience};
+use crate::pace::Limiter;
+use crate::tries::Tries;
 use crate::{Dialect, KaggleError, KaggleOptions, decode};
 
 const MAX_ERROR_BYTES: u64 = 64 << 10;
@@ -127,46 +127,21 @@ impl Kaggle {
     /// Makes a call, again where a fault may pass, in the wire form that is served.
     async fn ask(&self, call: &Call, headers: &HeaderMap) -> Result<Answer, KaggleError> {
         let _place = self.api.enter().await;
-        self.retried(call, &self.api, self.options.patience, async || {
+        let mut tries = Tries::new(call, &self.api, self.options.patience);
+        loop {
+            tries.begin().await;
             let attempt = self.answer(call, headers);
-            match tokio::time::timeout(self.options.call_timeout, attempt).await {
+            let result = match tokio::time::timeout(self.options.call_timeout, attempt).await {
                 Ok(result) => result,
                 Err(_) => Err(Fault::transient(format!(
                     "no whole answer within {:?}",
                     self.options.call_timeout
                 ))),
-            }
-        })
-        .await
-    }
-
-    /// Tries until it succeeds, cannot succeed, or patience ends.
-    pub(crate) async fn retried<T>(
-        &self,
-        call: &Call,
-        limiter: &Limiter,
-        patience: Patience,
-        mut attempt: impl AsyncFnMut() -> Result<T, Fault>,
-    ) -> Result<T, KaggleError> {
-        let start = Instant::now();
-        let mut tries = 0;
-        loop {
-            limiter.pace().await;
-            tries += 1;
-            let fault = match attempt().await {
-                Ok(value) => return Ok(value),
-                Err(Fault::Final(error) | Fault::NotServed(error)) => return Err(error),
-                Err(fault) => fault,
             };
-            let pause = patience.pause(tries, fault.retry_after());
-            if !patience.allows(tries, start, pause) {
-                return Err(fault.given_up(call.name, tries, start.elapsed()));
+            match result {
+                Ok(answer) => return Ok(answer),
+                Err(fault) => tries.failed(fault).await?,
             }
-            tracing::debug!(call = call.name, what = %call.what, tries, ?pause, ?fault, "trying again");
-            if matches!(fault, Fault::Throttled { .. }) {
-                limiter.rest(pause);
-            }
-            tokio::time::sleep(pause).await;
         }
     }
 

@@ -327,3 +327,294 @@ pub(crate) fn time(text: &str) -> Result<Option<Timestamp>, String> {
     let is_none = time.to_zoned(TimeZone::UTC).year() <= 1;
     Ok((!is_none).then_some(time))
 }
+
+#[cfg(test)]
+#[expect(clippy::print_stderr, reason = "a test that is skipped says why")]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        Competition, CompetitionFile, Dataset, DatasetFile, DatasetMetadata, FilesSummary,
+        LeaderboardRow, Page, PageKind, Submission, SubmissionLimits, SubmissionState,
+    };
+
+    fn competition(value: Value) -> Competition {
+        object("GetCompetition", value).unwrap()
+    }
+
+    #[test]
+    fn the_old_the_new_and_the_rpc_dialect_say_the_same() {
+        let old = json!({
+            "ref": "some-contest", "id": 5, "title": "Some contest", "deadline": "2020-06-04T00:39:03.6648627Z",
+            "maxTeamSize": null, "userRank": null, "teamCount": 0, "evaluationMetric": "AUC", "isKernelsSubmissionsOnly": true,
+            "tags": [{"ref": "gan", "name": "gan", "fullPath": "technique > gan", "description": null}]
+        });
+        let new = json!({
+            "ref": "https://www.kaggle.com/competitions/some-contest", "id": 5, "titleNullable": "Some contest",
+            "title": "Some contest", "hasTitle": true, "deadline": "2020-06-04T00:39:03.6648627Z", "maxTeamSize": 0,
+            "hasMaxTeamSize": false, "evaluationMetricNullable": "AUC", "evaluationMetric": "AUC",
+            "hasEvaluationMetric": true, "isKernelsSubmissionsOnly": true, "url": "", "hasUrl": false,
+            "tags": [{"ref": "gan", "nameNullable": "gan", "name": "gan", "hasName": true, "fullPathNullable": "technique > gan"}]
+        });
+        let rpc = json!({
+            "ref": "https://www.kaggle.com/competitions/some-contest/", "id": "5", "title": "Some contest",
+            "deadline": "2020-06-04T00:39:03.6648627", "evaluationMetric": "AUC", "isKernelsSubmissionsOnly": true,
+            "tags": [{"ref": "gan", "name": "gan", "fullPath": "technique > gan"}]
+        });
+        let read = competition(old);
+        assert_eq!(read.slug, "some-contest");
+        assert_eq!(read.max_team_size, None);
+        assert_eq!(competition(new), read);
+        assert_eq!(competition(rpc), read);
+        // And what was read is written and read again the same.
+        assert_eq!(competition(serde_json::to_value(&read).unwrap()), read);
+    }
+
+    #[test]
+    fn dates_have_any_number_of_digits_and_the_zero_date_is_none() {
+        let read = |text: &str| time(text).unwrap().map(|time| time.to_string());
+        assert_eq!(
+            read("2020-06-04T00:39:03Z").unwrap(),
+            "2020-06-04T00:39:03Z"
+        );
+        for digits in 1..=7 {
+            let text = format!("2020-06-04T00:39:03.{}Z", &"6648627"[..digits]);
+            assert_eq!(read(&text).unwrap(), text);
+        }
+        assert_eq!(read("2020-06-04 00:39:03").unwrap(), "2020-06-04T00:39:03Z");
+        assert_eq!(
+            read("2020-06-04T02:39:03+02:00").unwrap(),
+            "2020-06-04T00:39:03Z"
+        );
+        for none in ["", " ", "0001-01-01T00:00:00", "0001-01-01T00:00:00Z"] {
+            assert_eq!(read(none), None, "{none:?}");
+        }
+        assert!(time("soon").is_err());
+    }
+
+    #[test]
+    fn whole_numbers_are_read_from_numbers_and_strings() {
+        let bytes = |value: Value| -> Result<CompetitionFile, KaggleError> {
+            object("ListDataFiles", json!({ "totalBytes": value }))
+        };
+        for (value, expected) in [
+            (json!(7), 7),
+            (json!("9007199254740993"), 9_007_199_254_740_993),
+            (json!(u64::MAX), u64::MAX),
+            (json!(7.0), 7),
+            (json!(""), 0),
+            (Value::Null, 0),
+            (json!(-1), 0),
+            (json!("-1"), 0),
+        ] {
+            assert_eq!(
+                bytes(value.clone()).unwrap().total_bytes,
+                expected,
+                "{value}"
+            );
+        }
+        for value in [
+            json!("7.5"),
+            json!(7.5),
+            json!("many"),
+            json!([]),
+            json!({}),
+            json!(true),
+            json!(1e40),
+        ] {
+            let error = bytes(value.clone()).unwrap_err();
+            assert!(
+                matches!(&error, KaggleError::Decode { path, .. } if path == "totalBytes"),
+                "{value}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_has_field_without_its_field_is_a_field() {
+        assert_eq!(
+            normalised(
+                json!({"hasLeaderboard": false, "hasX": false, "x": 1, "xs": [null, {"yNullable": 2}], "Nullable": 3})
+            ),
+            json!({"hasLeaderboard": false, "hasX": false, "xs": [{"y": 2}], "Nullable": 3})
+        );
+    }
+
+    #[test]
+    fn refs_are_cut_to_their_last_parts() {
+        assert_eq!(
+            last_segments("https://www.kaggle.com/datasets/o/d?x=1#y", 2),
+            "o/d"
+        );
+        assert_eq!(last_segments("https://www.kaggle.com", 1), "");
+        assert_eq!(last_segments("o/d", 2), "o/d");
+        assert_eq!(last_segments("", 1), "");
+    }
+
+    #[test]
+    fn pages_are_known_by_their_name_in_any_case_and_submissions_by_their_state() {
+        let kind = |name: &str| {
+            let page: Page = object("p", json!({ "name": name })).unwrap();
+            page.kind()
+        };
+        assert_eq!(kind("Evaluation"), PageKind::Evaluation);
+        assert_eq!(kind("rules"), PageKind::Rules);
+        for name in ["data-description", "Data Description", "DATA_DESCRIPTION"] {
+            assert_eq!(kind(name), PageKind::Data);
+        }
+        assert_eq!(kind("Overview"), PageKind::Description);
+        assert_eq!(kind("Acknowledgements"), PageKind::Other);
+        let state = |value: Value| {
+            let submission: Submission = object("s", value).unwrap();
+            submission.state()
+        };
+        assert_eq!(state(json!({})), SubmissionState::Pending);
+        assert_eq!(
+            state(json!({"status": "COMPLETE"})),
+            SubmissionState::Complete
+        );
+        assert_eq!(state(json!({"status": 2})), SubmissionState::Failed);
+    }
+
+    #[test]
+    fn recorded_answers_are_read() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../../shared/specs/kaggle/samples");
+        if !folder.is_dir() {
+            assert!(
+                std::env::var_os("SYNTH_REQUIRE_SHARED").is_none(),
+                "`{}` is not there and SYNTH_REQUIRE_SHARED is set",
+                folder.display()
+            );
+            eprintln!("skipped: `{}` is not there", folder.display());
+            return;
+        }
+        let body = |name: &str| {
+            let body = std::fs::read(folder.join(name)).unwrap();
+            parse("call", &body).unwrap()
+        };
+        let competitions = list::<Competition>(
+            "call",
+            "competitions",
+            body("rest_v1_2021_competitions_list.json"),
+        )
+        .unwrap();
+        assert!(competitions.is_bare && competitions.items.len() == 3);
+        assert!(
+            competitions
+                .items
+                .iter()
+                .all(|item| item.deadline.is_some() && !item.slug.is_empty())
+        );
+        let files = list::<CompetitionFile>(
+            "call",
+            "files",
+            body("rest_v1_2021_competition_data_list.json"),
+        )
+        .unwrap();
+        assert!(
+            files
+                .items
+                .iter()
+                .all(|file| file.total_bytes > 0 && file.creation_date.is_some())
+        );
+        let datasets =
+            list::<Dataset>("call", "datasets", body("rest_v1_2021_datasets_list.json")).unwrap();
+        assert!(
+            datasets
+                .items
+                .iter()
+                .all(|dataset| dataset.owner_and_name().is_some())
+        );
+        let licences: Vec<_> = datasets
+            .items
+            .iter()
+            .filter_map(|dataset| crate::spdx(dataset.license_name.as_deref()?))
+            .collect();
+        assert!(licences.contains(&"CC0-1.0") && licences.contains(&"CC-BY-4.0"));
+        let files = list::<DatasetFile>(
+            "call",
+            "datasetFiles",
+            body("rest_v1_2021_dataset_files_list.json"),
+        )
+        .unwrap();
+        assert_eq!((files.items.len(), files.items[0].columns.len()), (3, 16));
+        let dataset: Dataset =
+            object("call", body("rest_v1_recent_datasets_view_TRUNCATED.json")).unwrap();
+        assert_eq!(dataset.current_version_number, Some(1));
+        assert_eq!(dataset.url, None);
+    }
+
+    /// Any JSON, with the names that matter among its keys.
+    fn any_json() -> impl Strategy<Value = Value> {
+        let key = prop_oneof![
+            prop::sample::select(vec![
+                "ref",
+                "id",
+                "deadline",
+                "tags",
+                "totalBytes",
+                "files",
+                "columns",
+                "licenses",
+                "keywords",
+                "hasTitle",
+                "title",
+                "titleNullable",
+                "usabilityRating",
+                "nextPageToken",
+                "competitions",
+                "fileTypes",
+                "isPrivate",
+            ])
+            .prop_map(str::to_owned),
+            "[a-zA-Z]{0,6}(Nullable)?",
+        ];
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            "\\PC{0,12}".prop_map(Value::from),
+            "[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-9:.]{0,16}Z?".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 40, 6, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+                prop::collection::btree_map(key.clone(), inner, 0..8)
+                    .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn any_json_is_read_or_refused(value in any_json()) {
+            let competition = object::<Competition>("call", value.clone());
+            if let Ok(competition) = competition {
+                let again = serde_json::to_value(&competition).unwrap();
+                prop_assert_eq!(object::<Competition>("call", again).unwrap(), competition);
+            }
+            let _ = object::<Dataset>("call", value.clone());
+            let _ = object::<DatasetMetadata>("call", value.clone()).map(|metadata| metadata.licence());
+            let _ = object::<FilesSummary>("call", value.clone()).map(|summary| summary.total_bytes());
+            let _ = object::<LeaderboardRow>("call", value.clone());
+            let _ = object::<SubmissionLimits>("call", value.clone());
+            let _ = object::<Submission>("call", value.clone()).map(|submission| submission.state());
+            let _ = list::<Competition>("call", "competitions", value.clone());
+            let _ = list::<Page>("call", "files", value);
+        }
+
+        #[test]
+        fn any_bytes_are_parsed_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = parse("call", &bytes);
+        }
+
+        #[test]
+        fn any_text_is_a_time_or_refused(text in "\\PC{0,30}") {
+            let _ = time(&text);
+        }
+    }
+}

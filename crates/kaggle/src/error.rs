@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::UnpackError;
+
 /// Why a call or a download failed. Messages follow "failed to", hold no secret, and end with what to do where that is known.
 #[derive(Debug, thiserror::Error)]
 pub enum KaggleError {
@@ -134,6 +136,9 @@ pub enum KaggleError {
         /// Which, why, and what to do.
         message: String,
     },
+    /// An archive that was downloaded cannot be unpacked.
+    #[error("{0}")]
+    Unpack(#[from] UnpackError),
     /// The disk does not do what it is asked to.
     #[error("`{}`: {source}", path.display())]
     Io {
@@ -163,6 +168,7 @@ impl KaggleError {
             | Self::TooLarge { .. }
             | Self::BadName { .. }
             | Self::Configuration { .. }
+            | Self::Unpack(_)
             | Self::Io { .. } => false,
         }
     }
@@ -193,6 +199,7 @@ impl KaggleError {
             Self::Busy { .. } => "busy",
             Self::BadName { .. } => "bad_name",
             Self::Configuration { .. } => "configuration",
+            Self::Unpack(error) => error.reason(),
             Self::Io { .. } => "io",
         }
     }
