@@ -280,6 +280,19 @@ mod tests {
     }
 
     #[test]
+    fn an_interpreter_below_a_private_memory_is_shown_in_it_once_that_is_there() {
+        let interpreter = [PathBuf::from("/tmp/cache/env"), PathBuf::from("/usr")];
+        let steps = own(Path::new("/r"), &interpreter).list;
+        let place = |wanted: &[u8]| steps.iter().position(|step| step.starts_with(wanted));
+        let memory = place(b"t/r/tmp\0").expect("a private memory is made");
+        let shown =
+            place(b"b/r/tmp/cache/env\0/tmp/cache/env\0").expect("the interpreter is shown");
+        assert!(memory < shown);
+        // What no private memory hides is shown by the skeleton already.
+        assert_eq!(place(b"b/r/usr\0"), None);
+    }
+
+    #[test]
     fn a_list_that_is_too_long_is_taken_in_parts() {
         let files: Vec<MountedFile> = (0..5_000)
             .map(|number| MountedFile {
