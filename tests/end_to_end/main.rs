@@ -17,6 +17,7 @@ mod interrupt;
 mod killed;
 mod mini;
 mod models;
+mod published;
 mod scoring;
 mod serve;
 mod suite;

@@ -193,6 +193,7 @@ pub(super) fn assemble(
     Found {
         source,
         places,
+        hidden: Vec::new(),
         rejected: Vec::new(),
         unusable,
     }

@@ -2,6 +2,7 @@
 
 mod bundled;
 mod folder;
+mod published;
 mod suite;
 
 use std::path::PathBuf;
@@ -55,6 +56,12 @@ impl Stage<Services> for Crawl {
                     licence,
                     redistributable,
                 } => suite::find(name, path, licence, *redistributable)?,
+                SourceConfig::Dare {
+                    path,
+                    licence,
+                    redistributable,
+                    held_out,
+                } => published::find(name, path, licence, *redistributable, *held_out)?,
                 SourceConfig::KaggleCompetitions(_) | SourceConfig::KaggleDatasets(_) => Vec::new(),
             });
         }
@@ -86,6 +93,9 @@ pub(crate) struct Found {
     /// Where each of the source's files is, in the same order.
     #[serde(skip)]
     places: Vec<Place>,
+    /// Files that no agent may read, and where they are; the source names them by their hashes.
+    #[serde(skip)]
+    hidden: Vec<(DataFile, Place)>,
     /// What came with the source but could not be used.
     rejected: Vec<Rejected>,
     /// Why the source cannot be used at all, if so.
@@ -116,7 +126,8 @@ fn settle(cx: &Cx<'_>, found: Found) -> Result<Outcome<Source>, WorkError> {
             record: Some(found.source),
         });
     }
-    for (file, place) in found.source.files.iter().zip(&found.places) {
+    let hidden = found.hidden.iter().map(|(file, place)| (file, place));
+    for (file, place) in found.source.files.iter().zip(&found.places).chain(hidden) {
         let stored = match place {
             Place::Path(path) => cx
                 .blobs
@@ -179,6 +190,8 @@ pub(crate) fn bare(origin: synth_core::Origin, slug: &str) -> Source {
         files: Vec::new(),
         target: None,
         questions: Vec::new(),
+        published: Vec::new(),
+        held_out: false,
         fetched_at: String::new(),
     }
 }

@@ -223,30 +223,30 @@ fn task(
         shown.push(located(name, path)?);
     }
     let verify = |name: &str| folder.join("verify").join(name);
-    let Some(truth) = version
-        .truths
-        .iter()
-        .find(|name| verify(name).is_file())
-    else {
+    let Some(truth) = version.truths.iter().find(|name| verify(name).is_file()) else {
         let message = format!(
             "`{original_id}` has no `verify/{}` to compare with",
             version.truths.join("` or `verify/")
         );
         return Ok(Err(("no_truth", message)));
     };
-    let (metadata, truth_bytes) = match (
-        bytes(&verify("all_metadata.json")),
-        bytes(&verify(truth)),
-    ) {
+    let (metadata, truth_bytes) = match (bytes(&verify("all_metadata.json")), bytes(&verify(truth)))
+    {
         (Ok(metadata), Ok(truth)) => (metadata, truth),
         (Err(problem), _) | (_, Err(problem)) => {
-            return Ok(Err(("unreadable_truth", format!("`{original_id}`: {problem}"))));
+            return Ok(Err((
+                "unreadable_truth",
+                format!("`{original_id}`: {problem}"),
+            )));
         }
     };
     let rule = match synth_score::dare::rule(&metadata, version.name, &truth_bytes) {
         Ok(rule) => rule,
         Err(problem) => {
-            return Ok(Err(("unreadable_truth", format!("`{original_id}`: {problem}"))));
+            return Ok(Err((
+                "unreadable_truth",
+                format!("`{original_id}`: {problem}"),
+            )));
         }
     };
     let truth = located("truth.csv", verify(truth))?;
@@ -269,9 +269,8 @@ fn task(
 
 fn located(shown: &str, path: PathBuf) -> Result<(DataFile, Place), StageError> {
     let place = Place::Path(path.clone());
-    let file = hash(shown, &place).map_err(|error| {
-        StageError::Files(format!("cannot read `{}`: {error}", path.display()))
-    })?;
+    let file = hash(shown, &place)
+        .map_err(|error| StageError::Files(format!("cannot read `{}`: {error}", path.display())))?;
     Ok((file, place))
 }
 
@@ -329,7 +328,16 @@ mod tests {
     fn a_database_becomes_a_source_with_both_of_its_tasks() {
         let root = benchmark(&[]);
         let found = find("dare", root.path(), "MIT", true, true).unwrap();
-        let [Found { source, hidden, rejected, unusable: None, .. }] = found.as_slice() else {
+        let [
+            Found {
+                source,
+                hidden,
+                rejected,
+                unusable: None,
+                ..
+            },
+        ] = found.as_slice()
+        else {
             panic!("one usable source is expected");
         };
         assert!(rejected.is_empty() && source.held_out);
@@ -339,13 +347,25 @@ mod tests {
         let kinds: Vec<_> = source
             .published
             .iter()
-            .map(|task| (task.kind, task.metric, task.keys.join(","), task.targets.join(",")))
+            .map(|task| {
+                (
+                    task.kind,
+                    task.metric,
+                    task.keys.join(","),
+                    task.targets.join(","),
+                )
+            })
             .collect();
         let columns = || ("row_id".to_owned(), "kind".to_owned());
         assert_eq!(
             kinds,
             [
-                (TaskKind::ClassIf, Metric::EqualLabels, columns().0, columns().1),
+                (
+                    TaskKind::ClassIf,
+                    Metric::EqualLabels,
+                    columns().0,
+                    columns().1
+                ),
                 (TaskKind::ClassMm, Metric::MacroF1, columns().0, columns().1),
             ]
         );
@@ -377,7 +397,12 @@ mod tests {
             .collect();
         assert_eq!(
             reasons,
-            ["missing_database", "missing_database", "unknown_kind", "malformed_task"]
+            [
+                "missing_database",
+                "missing_database",
+                "unknown_kind",
+                "malformed_task"
+            ]
         );
     }
 

@@ -68,6 +68,7 @@ pub(super) fn find(
                 found.push(Found {
                     source,
                     places: Vec::new(),
+                    hidden: Vec::new(),
                     rejected: Vec::new(),
                     unusable,
                 });
@@ -247,6 +248,7 @@ impl Group {
             return Ok(Found {
                 source,
                 places: Vec::new(),
+                hidden: Vec::new(),
                 rejected: Vec::new(),
                 unusable: Some(("missing_data_file".to_owned(), message)),
             });
@@ -267,6 +269,7 @@ impl Group {
         Ok(Found {
             source,
             places,
+            hidden: Vec::new(),
             rejected: self.rejected,
             unusable: None,
         })

@@ -1,7 +1,8 @@
 //! Tasks that a benchmark published as they are: its questions, its files, its truth.
 
 use synth_core::{
-    KeyedValue, Predictions, PublishedTask, Rewarding, Source, SuiteQuestion, Task, TaskId, Verifier,
+    KeyedValue, Predictions, PublishedTask, Rewarding, Source, SuiteQuestion, Task, TaskId,
+    Verifier,
 };
 
 use super::{ABS_TOLERANCE, join, success};
@@ -43,7 +44,11 @@ pub(super) fn questions(source: &Source, open: &Task) -> Vec<Task> {
 }
 
 /// One task for each prediction that came with the source.
-pub(super) fn predictions(source: &Source, open: &Task, seed: impl Fn(&TaskId) -> u64) -> Vec<Task> {
+pub(super) fn predictions(
+    source: &Source,
+    open: &Task,
+    seed: impl Fn(&TaskId) -> u64,
+) -> Vec<Task> {
     let task = |published: &PublishedTask| {
         let id = TaskId::of(&(
             &source.id,

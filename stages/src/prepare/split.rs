@@ -37,7 +37,11 @@ pub(super) async fn assign(
         known.push(Known {
             id: &source.id,
             tables,
-            pinned: pinned_split(cx, &source.id)?,
+            pinned: if source.source.held_out {
+                Some(Split::Eval)
+            } else {
+                pinned_split(cx, &source.id)?
+            },
         });
     }
     let splits = decide(

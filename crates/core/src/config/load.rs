@@ -293,7 +293,6 @@ fn check(config: &Config, places: &Places) -> Result<(), ConfigError> {
     }
     let at_least_one = [
         ("queries.per_task", config.queries.per_task),
-        ("queries.explorations", config.queries.explorations),
         ("trajectories.attempts", config.trajectories.attempts),
         ("judge.samples", config.judge.samples),
         ("prepare.limits.turns", config.prepare.limits.turns),

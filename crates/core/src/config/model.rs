@@ -108,10 +108,27 @@ pub enum SourceConfig {
         #[serde(default)]
         redistributable: bool,
     },
+    /// DARE-bench as it is published: `question_list.json` beside `databases`.
+    Dare {
+        /// The folder that holds both, or one whose `data/eval` does.
+        path: PathBuf,
+        /// The licence of its data.
+        licence: String,
+        /// Whether rows that quote its data may be passed on.
+        #[serde(default)]
+        redistributable: bool,
+        /// Whether all of it is held out, as a benchmark should be.
+        #[serde(default = "default_held_out")]
+        held_out: bool,
+    },
     /// Kaggle competitions.
     KaggleCompetitions(CompetitionSeeds),
     /// Kaggle datasets.
     KaggleDatasets(DatasetSeeds),
+}
+
+const fn default_held_out() -> bool {
+    true
 }
 
 /// Which Kaggle competitions: those named in any of these ways, or, where none is given, those that Kaggle lists.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{Metric, TaskKind};
 use crate::{Fingerprint, SourceId};
 
 /// Where a source comes from.
@@ -109,6 +110,27 @@ pub struct SuiteQuestion {
     pub level: Option<String>,
 }
 
+/// A prediction that a benchmark asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublishedTask {
+    /// The benchmark's own name for it.
+    pub original_id: String,
+    /// What is asked for.
+    pub kind: TaskKind,
+    /// The question.
+    pub question: String,
+    /// The source's files that the agent may read.
+    pub files: Vec<String>,
+    /// The hidden truth: a CSV with the keys and the targets.
+    pub truth: DataFile,
+    /// The columns that together name a row.
+    pub keys: Vec<String>,
+    /// The columns to compare.
+    pub targets: Vec<String>,
+    /// The metric.
+    pub metric: Metric,
+}
+
 /// What Kaggle tells of a competition or dataset, beyond what all sources have. A field is `None` where it says nothing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -191,6 +213,12 @@ pub struct Source {
     pub target: Option<Target>,
     /// Questions that come with the source.
     pub questions: Vec<SuiteQuestion>,
+    /// Predictions that it sets as they are, with their truth.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub published: Vec<PublishedTask>,
+    /// Whether it stands on the held-out side, whatever the share of those is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub held_out: bool,
     /// The date of the data: as declared by the source, else its newest file's; ISO 8601.
     pub fetched_at: String,
 }
