@@ -25,6 +25,10 @@ pub async fn data_files_are_there_and_cannot_be_changed(sandboxes: &dyn Sandboxe
         .unwrap();
     let code = "import pandas as pd\nprint(pd.read_csv('data/train.csv')['b'].sum())";
     assert_eq!(stdout(&mut sandbox, code).await, "6\n");
+    // Tables also come as Parquet and SQLite.
+    let code = "pd.read_csv('data/train.csv').to_parquet('train.parquet')\nprint(pd.read_parquet('train.parquet')['b'].sum())\n\
+                import sqlite3\nprint(pd.read_sql_query('SELECT 7 AS a', sqlite3.connect('train.sqlite'))['a'].sum())";
+    assert_eq!(stdout(&mut sandbox, code).await, "6\n7\n");
     assert_eq!(
         stdout(&mut sandbox, "print(open('data/deep/er/file.txt').read())").await,
         "private\n"
