@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 use crate::TeacherConfig;
 use crate::conversation::{self, Conversation};
 use crate::prompt::{self, Request};
-use crate::{explorer, judge, predictor, solver};
+use crate::{
+    designer, equivalence, explorer, follower, judge, predictor, solver, tabular, validity,
+};
 
 /// One move of an agent.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +32,17 @@ pub fn complete(config: &TeacherConfig, request: &Value) -> Value {
     let conversation = conversation::read(request);
     let message = match prompt::request(&conversation.task) {
         Request::Judge => say(&judge::judge(&conversation.task, &conversation.seed)),
+        Request::Valid => say(&validity::judge(&conversation.task)),
+        Request::Equivalent => say(&equivalence::judge(&conversation.task)),
+        Request::Design { series } => say(&designer::design(config, &conversation, series)),
+        Request::Compete(contest) => act(
+            &conversation,
+            tabular::compete(config, &conversation, &contest),
+        ),
+        Request::Follow(workflow) => act(
+            &conversation,
+            follower::follow(config, &conversation, &workflow),
+        ),
         Request::Explore {
             count,
             seed_question,

@@ -14,6 +14,8 @@ pub struct Conversation {
     pub system: String,
     /// The first user message, which holds the task.
     pub task: String,
+    /// User messages behind it that bring no output of code.
+    pub later: Vec<String>,
     /// The runs of code.
     pub steps: Vec<Step>,
     /// The function to call, where the request offers one; else actions are written between tags.
@@ -132,6 +134,8 @@ pub fn read(request: &Value) -> Conversation {
                         code,
                         output: found[1].to_owned(),
                     });
+                } else {
+                    conversation.later.push(content);
                 }
             }
             _ => {}

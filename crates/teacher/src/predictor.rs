@@ -1,13 +1,15 @@
 //! The predictor: looks at both tables, builds features and a model, checks it on held-out rows, writes the file and verifies it.
 
 use crate::TeacherConfig;
-use crate::complete::{Action, Move};
+use crate::complete::Move;
 use crate::conversation::Conversation;
 use crate::dice::Dice;
+use crate::prediction::Prediction;
 use crate::problem::find;
-use crate::prompt::{self, Prediction};
+use crate::prompt;
 use crate::python::{literal, read_csv};
 use crate::solver::{Script, play};
+use crate::tabular;
 
 const LOOK: &str = include_str!("../python/predict_look.py");
 const FEATURES: &str = include_str!("../python/predict_features.py");
@@ -65,6 +67,12 @@ pub fn predict(
     conversation: &Conversation,
     prediction: &Prediction,
 ) -> Move {
+    if prediction.rich {
+        return tabular::predict(config, conversation, prediction);
+    }
+    let (Some(goal), Some(key)) = (prediction.targets.first(), prediction.keys.first()) else {
+        return tabular::predict(config, conversation, prediction);
+    };
     let mut dice = Dice::new(&["predictor", &conversation.task, &conversation.seed]);
     let (trips, wrong) = (
         dice.chance(config.error_rate),
@@ -81,18 +89,18 @@ pub fn predict(
         template
             .replace(
                 "__TRAIN__",
-                &read_csv(&find(&tables, &prediction.train_file)),
+                &read_csv(&find(&tables, &prediction.train.path)),
             )
-            .replace("__TEST__", &read_csv(&find(&tables, &prediction.test_file)))
-            .replace("__TARGET__", &literal(&prediction.target))
-            .replace("__ID__", &literal(&prediction.id_column))
+            .replace("__TEST__", &read_csv(&find(&tables, &prediction.test.path)))
+            .replace("__TARGET__", &literal(goal))
+            .replace("__ID__", &literal(key))
             .replace(
                 "__TIME__",
                 &literal(prediction.time_column.as_deref().unwrap_or_default()),
             )
             .replace("__FILE__", &literal(&prediction.submission))
     };
-    let target = format!("`{}`", prediction.target);
+    let target = format!("`{goal}`");
     let look = (
         format!(
             "{} both tables: what is in the test file, how {target} is distributed, what is missing.",
@@ -144,17 +152,15 @@ pub fn predict(
         0 => (2, without_imports(&check.1)),
         1 => (
             1,
-            features.1.replacen(
-                &literal(&prediction.target),
-                &literal(&format!("{}_", prediction.target)),
-                1,
-            ),
+            features
+                .1
+                .replacen(&literal(goal), &literal(&format!("{goal}_")), 1),
         ),
         _ => (
             1,
             format!(
                 "print(train.corr()[{}].sort_values(ascend=False))\n{}",
-                literal(&prediction.target),
+                literal(goal),
                 features.1
             ),
         ),
@@ -172,7 +178,7 @@ pub fn predict(
         &conversation.steps.len().to_string(),
     ]);
     play(&script, conversation, &mut words, |outputs, words| {
-        finish(prediction, outputs, words)
+        tabular::finish(&prediction.submission, outputs, words)
     })
 }
 
@@ -231,26 +237,4 @@ fn without_imports(code: &str) -> String {
         .filter(|line| !line.starts_with("from sklearn"))
         .collect();
     kept.join("\n").trim_start().to_owned()
-}
-
-fn finish(prediction: &Prediction, outputs: &[&str], words: &mut Dice) -> Move {
-    let written = outputs.iter().rev().find_map(|output| {
-        output
-            .lines()
-            .find_map(|line| line.trim().strip_prefix("written: "))
-    });
-    match written {
-        Some(shape) => Move {
-            thought: format!(
-                "{} `{}`: {shape}.",
-                words.phrase(&["The file is written", "The check read back", "Done:"]),
-                prediction.submission
-            ),
-            action: Action::Answer(prediction.submission.clone()),
-        },
-        None => Move {
-            thought: "The file could not be written, and I will not claim that it was.".to_owned(),
-            action: Action::Answer(format!("I could not write {}.", prediction.submission)),
-        },
-    }
 }

@@ -4,6 +4,10 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use crate::contest::{self, Contest};
+use crate::prediction::{self, Prediction};
+use crate::workflow::{self, Workflow};
+
 /// A column as the prompt's table section describes it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Column {
@@ -24,6 +28,8 @@ pub struct Column {
 pub struct Table {
     /// The path under `data/`.
     pub path: String,
+    /// The table's name inside the file, where a file holds several.
+    pub inner: Option<String>,
     /// The text encoding.
     pub encoding: String,
     /// The field separator.
@@ -55,6 +61,19 @@ pub enum Request {
     Solve(Question),
     /// A file of predictions.
     Predict(Prediction),
+    /// A submission to a competition.
+    Compete(Contest),
+    /// A workflow to be followed to the letter.
+    Follow(Workflow),
+    /// The design of a task over a table, or over a time series.
+    Design {
+        /// Whether a forecast is to be designed.
+        series: bool,
+    },
+    /// Whether a competition can become a task.
+    Valid,
+    /// Whether two answers mean the same.
+    Equivalent,
     /// A judgement of an attempt.
     Judge,
     /// None of these.
@@ -72,43 +91,14 @@ pub struct Question {
     pub format: String,
 }
 
-/// A prediction as a solver is asked for it.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Prediction {
-    /// The column to predict.
-    pub target: String,
-    /// The rows to predict.
-    pub test_file: String,
-    /// The rows for which the target is known.
-    pub train_file: String,
-    /// The file to write.
-    pub submission: String,
-    /// The column that aligns rows.
-    pub id_column: String,
-    /// Whether labels are predicted (macro F1), not numbers (R2).
-    pub labels: bool,
-    /// The column that orders rows in time, for forecasts.
-    pub time_column: Option<String>,
-}
-
 static TABLE: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r#"^## `data/(.+)`: (\d+) rows, \d+ columns(?:, encoding ([A-Za-z0-9_.-]+))?(?:, separator ("(?:[^"\\]|\\.)*"))?\s*$"#,
+        r#"^## `data/([^`]+)`(?:, table `([^`]+)`)?: (\d+) rows, \d+ columns(?:, encoding ([A-Za-z0-9_.-]+))?(?:, separator ("(?:[^"\\]|\\.)*"))?\s*$"#,
     )
 });
 static COLUMN: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
         r"^\| `(.*)` \| (integer|number|boolean|date|text|empty) \| (\d+) \| (\d+)(?: or more)? \| (.*)\|\s*$",
-    )
-});
-static PREDICT: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(
-        r"Predict the column `([^`\n]+)` for every row of `data/([^`\n]+)`\. `data/([^`\n]+)` holds the rows for which it is known(?:; the rows to predict come later in time, by `([^`\n]+)`)?",
-    )
-});
-static SUBMISSION: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(
-        r"Write `([^`\n]+)` into the working directory: a CSV file with the columns `([^`\n]+)` and",
     )
 });
 static COUNT: LazyLock<Regex> = LazyLock::new(|| pattern(r"pose (\d+) new quer"));
@@ -125,10 +115,11 @@ pub fn tables(message: &str) -> Vec<Table> {
         if let Some(found) = TABLE.captures(line) {
             tables.push(Table {
                 path: found[1].to_owned(),
-                rows: found[2].parse().unwrap_or(0),
-                encoding: found.get(3).map_or("utf-8", |m| m.as_str()).to_owned(),
+                inner: found.get(2).map(|m| m.as_str().to_owned()),
+                rows: found[3].parse().unwrap_or(0),
+                encoding: found.get(4).map_or("utf-8", |m| m.as_str()).to_owned(),
                 separator: found
-                    .get(4)
+                    .get(5)
                     .and_then(|m| serde_json::from_str(m.as_str()).ok())
                     .unwrap_or_else(|| ",".to_owned()),
                 columns: Vec::new(),
@@ -146,10 +137,36 @@ pub fn tables(message: &str) -> Vec<Table> {
     tables
 }
 
+/// The table at a path; the first where a file holds several.
+pub fn table<'a>(tables: &'a [Table], path: &str) -> Option<&'a Table> {
+    tables.iter().find(|table| table.path == path)
+}
+
+/// The names between backticks.
+pub fn names(text: &str) -> Vec<String> {
+    static NAME: LazyLock<Regex> = LazyLock::new(|| pattern(r"`([^`\n]+)`"));
+    NAME.captures_iter(text)
+        .map(|found| found[1].to_owned())
+        .collect()
+}
+
 /// What a message asks for, seen from its structure.
 pub fn request(message: &str) -> Request {
     if message.contains("# Your judgement") && message.contains("`plausibility`") {
         return Request::Judge;
+    }
+    let starts = |opening: &str| message.trim_start().starts_with(opening);
+    if starts("You design a prediction task over a table") {
+        return Request::Design { series: false };
+    }
+    if starts("You design a forecasting task over a table") {
+        return Request::Design { series: true };
+    }
+    if starts("You decide whether a Kaggle competition can become a task") {
+        return Request::Valid;
+    }
+    if message.contains("# Reference answer") && message.contains("\"equivalent\"") {
+        return Request::Equivalent;
     }
     if message.contains("<query>") && message.contains("<reference>") {
         let count = COUNT
@@ -167,16 +184,15 @@ pub fn request(message: &str) -> Request {
     }
     let question = section(message, "# Question", &["# Constraints", "# Answer format"]);
     let text = question.as_deref().unwrap_or(message);
-    if let (Some(known), Some(file)) = (PREDICT.captures(text), SUBMISSION.captures(text)) {
-        return Request::Predict(Prediction {
-            target: known[1].to_owned(),
-            test_file: known[2].to_owned(),
-            train_file: known[3].to_owned(),
-            time_column: known.get(4).map(|m| m.as_str().to_owned()),
-            submission: file[1].to_owned(),
-            id_column: file[2].to_owned(),
-            labels: text.contains("F1"),
-        });
+    let tables = tables(message);
+    if let Some(contest) = contest::read(text) {
+        return Request::Compete(contest);
+    }
+    if let Some(workflow) = workflow::read(text) {
+        return Request::Follow(workflow);
+    }
+    if let Some(prediction) = prediction::read(text, &tables) {
+        return Request::Predict(prediction);
     }
     match question {
         Some(text) => Request::Solve(Question {
@@ -190,7 +206,7 @@ pub fn request(message: &str) -> Request {
 }
 
 /// The text under the last heading of this name, up to the next of the headings that may follow.
-fn section(message: &str, heading: &str, next: &[&str]) -> Option<String> {
+pub fn section(message: &str, heading: &str, next: &[&str]) -> Option<String> {
     let lines: Vec<&str> = message.lines().collect();
     let start = lines.iter().rposition(|line| line.trim_end() == heading)? + 1;
     let end = lines[start..]

@@ -6,6 +6,8 @@
 )]
 
 mod driver;
+#[path = "execution/tasks.rs"]
+mod tasks;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -312,7 +314,7 @@ fn predictions_are_written_and_better_than_a_guess() {
         let folder = folders.0.join(name);
         let question = prompt(
             "trajectories/predict",
-            &json!({"train_file": "train.csv", "test_file": "test.csv", "target": target, "id_column": "row id",
+            &json!({"train_file": "train.csv", "test_file": "test.csv", "target": target, "targets": [target], "id_column": "row id", "keys": ["row id"],
                 "submission_file": "submission.csv", "metric": metric, "time_column": time}),
         );
         let tables = worker.tables(&folder);
@@ -461,7 +463,7 @@ print(json.dumps(made))
             let folder = root.join(&metric);
             let question = prompt(
                 "trajectories/predict",
-                &json!({"train_file": "train.csv", "test_file": "test.csv", "target": target, "id_column": "row id",
+                &json!({"train_file": "train.csv", "test_file": "test.csv", "target": target, "targets": [target], "id_column": "row id", "keys": ["row id"],
                     "submission_file": "submission.csv", "metric": metric, "time_column": null}),
             );
             let tables = worker.tables(&folder);

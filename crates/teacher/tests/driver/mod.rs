@@ -92,6 +92,9 @@ pub fn prompt(name: &str, values: &Value) -> String {
         "agent/tags",
         "agent/tools",
         "judge/grade",
+        "prepare/instructions_steps",
+        "prepare/instructions_prose",
+        "prepare/instructions_brief",
     ] {
         let text =
             std::fs::read_to_string(root.join(format!("{name}.md"))).expect("the prompt is there");
