@@ -7,6 +7,7 @@
 //! [`Fixture::edit`] changes the world, [`Fixture::requests`] and [`Fixture::count`] tell what was asked.
 //!
 //! This is a reading of the service of its own: it shares no code with the client that it tests.
+//! That the reading is right is shown by the official client, which works against it (`tests/official_client.rs`).
 //!
 //! Start with `server/mod.rs` for the way of a request and with `world/small.rs` for the hand-made competitions.
 

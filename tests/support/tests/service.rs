@@ -1,5 +1,7 @@
 //! The fixture over HTTP: what it answers, what it refuses, and what its faults do.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
 use std::time::Duration;
 
 use reqwest::{Client, Method, Response, StatusCode, header, redirect};

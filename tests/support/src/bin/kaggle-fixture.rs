@@ -2,6 +2,7 @@
 
 use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 use clap::Parser;
 use synth_fixtures::{Addresses, Fault, Fixture, Rule, TOKEN, World};
@@ -9,7 +10,7 @@ use synth_fixtures::{Addresses, Fault, Fixture, Rule, TOKEN, World};
 /// Kaggle's API and its storage host on loopback.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// What there is: `small` or `many:N`.
+    /// What there is: `small`, `real:COMPETITIONS.json.gz`, or `many:N`.
     #[arg(long, default_value = "small")]
     world: Source,
     /// Where the API listens; the storage host listens on the next port of 127.0.0.2, or on any where the port is 0.
@@ -23,6 +24,7 @@ struct Arguments {
 #[derive(Clone, Debug)]
 enum Source {
     Small,
+    Real(PathBuf),
     Many(usize),
 }
 
@@ -32,13 +34,14 @@ impl std::str::FromStr for Source {
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once(':') {
             None if text == "small" => Ok(Self::Small),
+            Some(("real", path)) if !path.is_empty() => Ok(Self::Real(path.into())),
             Some(("many", number)) => {
                 let number = number
                     .parse()
                     .map_err(|_| format!("`{number}` is no number of competitions"))?;
                 Ok(Self::Many(number))
             }
-            _ => Err("one of `small`, `many:N` is asked for".into()),
+            _ => Err("one of `small`, `real:PATH`, `many:N` is asked for".into()),
         }
     }
 }
@@ -48,6 +51,7 @@ async fn main() -> io::Result<()> {
     let arguments = Arguments::parse();
     let world = match &arguments.world {
         Source::Small => World::small(),
+        Source::Real(path) => World::real(path)?,
         Source::Many(number) => World::many(*number),
     };
     let port = match arguments.listen.port() {

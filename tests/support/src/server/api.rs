@@ -42,6 +42,14 @@ pub(super) enum Answer {
 }
 
 pub(super) async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {
+    // As a proxy, which is how the official client is led here, this host is also the way to the other one.
+    let asked = request
+        .uri()
+        .authority()
+        .map(|authority| format!("http://{authority}"));
+    if asked.as_ref() == Some(&shared.storage_url) {
+        return storage::handle(State(shared), request).await;
+    }
     let (parts, body) = request.into_parts();
     let body = match Limited::new(body, MOST_BODY).collect().await {
         Ok(body) => body.to_bytes(),
@@ -176,7 +184,17 @@ fn method(world: &World, call: &Call, form: Form, faults: &[Fault]) -> Result<An
         "ListDatasetFiles" => datasets::files(world, call, form, no_files),
         "GetDatasetFilesSummary" => datasets::summary(world, call, form),
         "DownloadDataset" | "DownloadDatasetRaw" => datasets::download(world, call),
+        "IntrospectToken" => Ok(Answer::Json(introspect(call))),
         _ => Err(ApiError::not_found()),
+    }
+}
+
+/// Whether a token is good, and whose it is: the official client asks before it uses one.
+fn introspect(call: &Call) -> serde_json::Value {
+    if call.text("token") == Some(TOKEN) {
+        serde_json::json!({"active": true, "username": USERNAME})
+    } else {
+        serde_json::json!({})
     }
 }
 
@@ -197,7 +215,11 @@ fn is_allowed(headers: &HeaderMap, call: &Call) -> bool {
     let Some(given) = headers.get(header::AUTHORIZATION) else {
         return matches!(
             call.route.as_str(),
-            "ListDatasets" | "GetDataset" | "GetDatasetMetadata" | "ListDatasetFiles"
+            "IntrospectToken"
+                | "ListDatasets"
+                | "GetDataset"
+                | "GetDatasetMetadata"
+                | "ListDatasetFiles"
         );
     };
     let Ok(given) = given.to_str() else {

@@ -15,6 +15,7 @@ pub(super) struct Call {
 
 const COMPETITIONS: &str = "competitions.CompetitionApiService";
 const DATASETS: &str = "datasets.DatasetApiService";
+const OAUTH: &str = "security.OAuthService";
 
 impl Call {
     /// The call of a request; `None` where no such route is.
@@ -28,8 +29,13 @@ impl Call {
         match (method, segments.as_slice()) {
             (
                 "POST",
-                ["api", "v1", service @ (COMPETITIONS | DATASETS), route]
-                | ["v1", service @ (COMPETITIONS | DATASETS), route],
+                [
+                    "api",
+                    "v1",
+                    service @ (COMPETITIONS | DATASETS | OAUTH),
+                    route,
+                ]
+                | ["v1", service @ (COMPETITIONS | DATASETS | OAUTH), route],
             ) => {
                 let arguments = serde_json::from_slice(body).unwrap_or_default();
                 Some(Self::rpc(service, route, arguments))

@@ -1,7 +1,11 @@
 //! What a fixture serves, as plain data: competitions and datasets with their pages, files and standings.
 
 pub mod archive;
+mod datasets;
 mod many;
+mod odd;
+mod real;
+mod refused;
 mod small;
 mod table;
 

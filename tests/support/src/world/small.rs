@@ -2,16 +2,15 @@
 //!
 //! All data is made up from the slug; every table has a signal, so that a model can beat a constant.
 
-use super::archive;
 use super::table::{FEATURES, Table, board, class_of, dice, features, normal};
-use super::{Bundle, Competition, Page, World};
+use super::{Competition, World, datasets, odd, refused};
 
 /// Rows of a table, and how many of them are for training.
 const ROWS: usize = 400;
 const TRAIN: usize = 300;
 
 impl World {
-    /// The hand-made competitions.
+    /// The hand-made competitions and datasets.
     pub fn small() -> Self {
         let mut competitions = vec![
             accuracy(),
@@ -27,26 +26,27 @@ impl World {
             f1(),
             two_stages(),
         ];
-        competitions.extend(refused());
-        competitions.extend(odd_data());
+        competitions.extend(refused::all());
+        competitions.extend(odd::all());
         Self {
             competitions,
+            datasets: datasets::all(),
             ..Self::default()
         }
     }
 }
 
 /// What a competition's target is like.
-struct Target<'a> {
-    id: &'a str,
-    name: &'a str,
-    value: &'a dyn Fn(f64) -> String,
+pub(super) struct Target<'a> {
+    pub id: &'a str,
+    pub name: &'a str,
+    pub value: &'a dyn Fn(f64) -> String,
     /// What the sample submission says in each of its columns after the id.
-    sample: &'a [(&'a str, &'a str)],
+    pub sample: &'a [(&'a str, &'a str)],
 }
 
 /// A competition with `train.csv`, `test.csv` and `sample_submission.csv` after a target.
-fn tabular(id: u32, slug: &str, target: &Target<'_>) -> Competition {
+pub(super) fn tabular(id: u32, slug: &str, target: &Target<'_>) -> Competition {
     let mut dice = dice(slug);
     let mut table = Table::new(&[target.id]);
     table.header.extend(FEATURES.map(str::to_owned));
@@ -92,7 +92,7 @@ fn with_files(
 }
 
 /// The pages that most competitions have. `example` is the head of a submission.
-fn pages(
+pub(super) fn pages(
     competition: Competition,
     subject: &str,
     evaluation: &str,
@@ -460,201 +460,6 @@ fn two_stages() -> Competition {
     competition.metric = Some("Log Loss".into());
     competition.tags = vec!["subject > people and society > sports".into()];
     competition
-}
-
-/// Competitions that a filter drops, each for one reason, on the data of a plain one.
-fn refused() -> Vec<Competition> {
-    let value = |signal: f64| format!("{:.2}", 10.0 + signal);
-    let target = Target {
-        id: "id",
-        name: "score",
-        value: &value,
-        sample: &[("score", "10")],
-    };
-    let plain = |id: u32, slug: &str, board_teams: usize| {
-        let mut competition = pages(
-            tabular(id, slug, &target),
-            "A plain regression.",
-            "Submissions are scored on the root mean squared error.",
-            "id,score\n301,10\n302,11",
-            "score",
-        )
-        .standings(board(slug, board_teams, 0.3, 2.0));
-        competition.metric = Some("Root Mean Squared Error".into());
-        competition
-    };
-    let mut kernels_only = plain(2001, "notebook-garden", 40);
-    kernels_only.kernels_only = true;
-    kernels_only.category = "Featured".into();
-
-    let no_leaderboard = plain(2002, "quiet-meadow", 0);
-
-    let mut golf = plain(2003, "shortest-program", 44);
-    golf.pages.clear();
-    let mut golf = golf
-        .page("Description", "Code golf: write the shortest Python program that solves each of 400 puzzles. Fewer bytes, better score.")
-        .page("Evaluation", "Your submission is a zip file of programs `task001.py` to `task400.py`. A correct program scores 2500 minus its length in bytes.");
-    golf.metric = Some("Golf Score".into());
-    golf.tags = vec![
-        "technique > optimization".into(),
-        "subject > code golf".into(),
-    ];
-    golf.category = "Research".into();
-
-    let mut unknown_metric = plain(2004, "odd-measure", 33);
-    unknown_metric.metric = Some("Weighted Frobnication Index".into());
-    unknown_metric.pages[1].content = "Submissions are evaluated on the Weighted Frobnication Index, as defined in the notebook.\n\n```\nid,score\n301,10\n```".into();
-
-    let mut rules = plain(2005, "closed-gate", 55);
-    rules.rules_accepted = false;
-    rules.joined = false;
-
-    let mut old = plain(2006, "old-mill", 66);
-    old.enabled = "2014-11-04T00:00:00Z".into();
-    old.deadline = "2015-01-06T23:59:00Z".into();
-    old.category = "Featured".into();
-
-    let mut disabled = plain(2007, "shut-shop", 25);
-    disabled.submissions_disabled = true;
-
-    let mut huge = plain(2008, "huge-haul", 77);
-    huge.files.push(super::DataFile {
-        stated_bytes: Some(20_000_000_000),
-        ..super::DataFile::new("images.bin", "too large to have here")
-    });
-
-    let mut not_joined = plain(2009, "far-island", 88);
-    not_joined.joined = false;
-
-    let mut hackathon = plain(2010, "town-hackathon", 0);
-    hackathon.pages.clear();
-    let mut hackathon = hackathon
-        .page("Description", "A hackathon: build a demo of an app for the town. Judges read your write-up and watch your video.")
-        .page("Evaluation", "Entries are graded by a panel on creativity, clarity and impact.");
-    hackathon.metric = None;
-    hackathon.files.clear();
-    hackathon.tags = vec!["subject > hackathon".into()];
-
-    // One of the slugs that a published benchmark keeps for itself, with data of our own.
-    let overlap = plain(2011, "leaf-classification", 99);
-
-    let mut unlisted = plain(2012, "hidden-cove", 111);
-    unlisted.listed = false;
-
-    vec![
-        kernels_only,
-        no_leaderboard,
-        golf,
-        unknown_metric,
-        rules,
-        old,
-        disabled,
-        huge,
-        not_joined,
-        hackathon,
-        overlap,
-        unlisted,
-    ]
-}
-
-/// Competitions whose files are odd: archives in archives, no sample submission, hostile names, broken tables.
-fn odd_data() -> Vec<Competition> {
-    let value = |signal: f64| u8::from(signal > 0.0).to_string();
-    let target = Target {
-        id: "id",
-        name: "label",
-        value: &value,
-        sample: &[("label", "0")],
-    };
-    let plain = |id: u32, slug: &str| {
-        let mut competition = pages(
-            tabular(id, slug, &target),
-            "A plain classification.",
-            "Submissions are evaluated on accuracy.",
-            "id,label\n301,0\n302,1",
-            "label",
-        )
-        .standings(board(slug, 120, 0.92, 0.4));
-        competition.metric = Some("Categorization Accuracy".into());
-        competition
-    };
-
-    // Each table in a zip of its own, one of them two deep, all together as a gzipped tar.
-    let mut nested = plain(3001, "nested-boxes");
-    for file in &mut nested.files {
-        let name = file.name.clone();
-        let zipped = archive::zip(&[(&name, &file.content.bytes())]);
-        if name == "train.csv" {
-            file.name = "boxes/all.zip".into();
-            file.content = archive::zip(&[("inner/train.csv.zip", &zipped)]).into();
-        } else {
-            file.name = format!("{name}.zip");
-            file.content = zipped.into();
-        }
-    }
-    nested.bundle = Bundle::TarGz;
-
-    // Single files arrive zipped.
-    let mut zipped = plain(3002, "zipped-alone");
-    for file in &mut zipped.files {
-        file.zipped = true;
-    }
-
-    let mut no_sample = plain(3003, "no-sample");
-    no_sample.files.retain(|file| !file.name.contains("sample"));
-
-    let mut hostile = plain(3004, "trap-door");
-    hostile.bundle = Bundle::Raw {
-        bytes: archive::zip(&[
-            ("train.csv", b"id,label\n1,0\n"),
-            ("../../escaped.csv", b"a\n1\n"),
-            ("/etc/escaped.csv", b"a\n1\n"),
-        ])
-        .into(),
-        ending: "zip",
-    };
-
-    let whole = plain(3005, "half-a-zip");
-    let contents: Vec<_> = whole
-        .files
-        .iter()
-        .map(|file| (file.name.clone(), file.content.bytes()))
-        .collect();
-    let parts: Vec<(&str, &[u8])> = contents
-        .iter()
-        .map(|(name, bytes)| (name.as_str(), bytes.as_ref()))
-        .collect();
-    let mut bytes = archive::zip(&parts);
-    bytes.truncate(bytes.len() / 2);
-    let half = Competition {
-        bundle: Bundle::Raw {
-            bytes: bytes.into(),
-            ending: "zip",
-        },
-        ..whole
-    };
-
-    let mut one_class = plain(3006, "one-class");
-    let rows: Vec<String> = (1..=200)
-        .map(|row| format!("{row},{}.5,1\n", row % 17))
-        .collect();
-    let train = "id,width,label\n".to_owned() + &rows.concat();
-    one_class.files[0].content = train.into();
-
-    let mut one_column = plain(3007, "one-column");
-    let rows: Vec<String> = (0..200).map(|row| format!("{}\n", row % 2)).collect();
-    one_column.files[0].content = ("label\n".to_owned() + &rows.concat()).into();
-
-    let mut bare_pages = plain(3008, "bare-pages");
-    bare_pages.pages = vec![Page {
-        name: "rules".into(),
-        content: String::new(),
-        mime_type: None,
-    }];
-
-    vec![
-        nested, zipped, no_sample, hostile, half, one_class, one_column, bare_pages,
-    ]
 }
 
 #[cfg(test)]
