@@ -34,14 +34,17 @@ prompts! {
     AGENT_TOOLS = "agent/tools";
     AGENT_REMINDER = "agent/reminder";
     TABLES = "tables";
+    DESIGN_TABLE = "prepare/design_table";
+    DESIGN_SERIES = "prepare/design_series";
+    DESIGN_AGAIN = "prepare/design_again";
+    INSTRUCTIONS_STEPS = "prepare/instructions_steps";
+    INSTRUCTIONS_PROSE = "prepare/instructions_prose";
+    INSTRUCTIONS_BRIEF = "prepare/instructions_brief";
     EXPLORE = "queries/explore";
     SOLVE = "trajectories/solve";
     PREDICT = "trajectories/predict";
     GRADE = "judge/grade";
     VALID = "filter/valid";
-    INSTRUCTIONS_STEPS = "prepare/instructions_steps";
-    INSTRUCTIONS_PROSE = "prepare/instructions_prose";
-    INSTRUCTIONS_BRIEF = "prepare/instructions_brief";
 }
 
 /// The files that lie over embedded ones, by name. One set for the process, like the embedded ones that they stand for.

@@ -95,11 +95,19 @@ fn the_prediction() {
         context! {
             train_file => "train.csv",
             test_file => "test.csv",
-            target => "kind",
+            targets => ["kind"],
+            keys => ["row_id"],
             id_column => "row_id",
             submission_file => "submission.csv",
             metric => metric,
             time_column => time_column,
+            time_format => (),
+            step => (),
+            entities => Vec::<String>::new(),
+            only_keys => false,
+            train_tables => Vec::<String>::new(),
+            test_table => (),
+            metadata_file => (),
         }
     };
     insta::assert_snapshot!(
@@ -109,6 +117,66 @@ fn the_prediction() {
     insta::assert_snapshot!(
         "predict_future",
         render(&prompts::PREDICT, inputs("clipped_r2", Some("month")))
+    );
+    insta::assert_snapshot!(
+        "predict_series",
+        render(
+            &prompts::PREDICT,
+            context! {
+                targets => ["sales", "returns"],
+                keys => ["day", "shop", "article"],
+                time_format => "%d/%m/%Y",
+                step => "1D",
+                entities => ["shop", "article"],
+                only_keys => true,
+                metadata_file => "metadata.txt",
+                ..inputs("clipped_r2", Some("day"))
+            }
+        )
+    );
+    insta::assert_snapshot!(
+        "predict_from_a_database",
+        render(
+            &prompts::PREDICT,
+            context! {
+                train_file => "train.sqlite",
+                test_file => "test.sqlite",
+                train_tables => ["part_1", "part_2", "part_3"],
+                test_table => "rows",
+                metadata_file => "metadata.txt",
+                ..inputs("macro_f1", None)
+            }
+        )
+    );
+}
+
+#[test]
+fn the_designs() {
+    let inputs = |columns_known: &str| {
+        let tables = tables().get_item_by_index(0).unwrap();
+        context! {
+            title => "Orders of a shop",
+            tags => ["retail", "food"],
+            description => "What was ordered.",
+            table => tables,
+            columns_known => columns_known,
+            rows => "price eur,kind\n1.5,a",
+            max_targets => 3,
+            frequencies => ["1h", "1D"],
+            aggregations => ["mean", "sum"],
+        }
+    };
+    insta::assert_snapshot!(
+        "design_table",
+        render(&prompts::DESIGN_TABLE, inputs("kind: what it is"))
+    );
+    insta::assert_snapshot!("design_series", render(&prompts::DESIGN_SERIES, inputs("")));
+    insta::assert_snapshot!(
+        "design_again",
+        render(
+            &prompts::DESIGN_AGAIN,
+            context! { problem => "there is no column `x`; `targets` names it" }
+        )
     );
 }
 

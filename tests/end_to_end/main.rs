@@ -9,6 +9,7 @@
     reason = "a test that cannot go on fails; its figures are read by people"
 )]
 
+mod designed;
 mod disk;
 mod faults;
 mod incremental;

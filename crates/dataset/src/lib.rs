@@ -9,6 +9,7 @@
 //! - `file` writes one Parquet file: to a temporary name, synced, renamed. Equal rows give equal bytes.
 //! - `parts` writes the generic output of a stage, one JSON record a row.
 //! - `read` reads Parquet files of others.
+//! - `plain` writes the tables that agents are given.
 //! - `card` renders the README with its YAML header; `info` writes LLaMA-Factory's `dataset_info.json`.
 
 mod card;
@@ -17,6 +18,7 @@ mod columns;
 mod file;
 mod info;
 mod parts;
+mod plain;
 mod read;
 mod rows;
 mod schema;
@@ -27,6 +29,7 @@ pub use check::{RowError, Rule};
 pub use file::WrittenFile;
 pub use info::write_dataset_info;
 pub use parts::{PartRow, write_parts};
+pub use plain::{PlainCells, PlainError, write_plain};
 pub use read::read_parquet;
 pub use rows::{Generation, JudgeScore, Message, Provenance, RlRow, Row, SftRow, ToolArguments};
 pub use writer::{DatasetWriter, WriteError};

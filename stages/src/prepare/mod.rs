@@ -1,9 +1,12 @@
 //! `prepare`: from sources to tasks. Tables are measured, ground truth goes where agents cannot see it, and every source is
 //! given its side of the fence for good.
+//!
+//! `holdout` splits a declared target's table, `competition` and `designed` make the tasks of their kinds.
 
 mod competition;
 mod designed;
 mod holdout;
+mod predict;
 mod published;
 mod split;
 
@@ -19,7 +22,7 @@ use synth_core::{
 use synth_pipeline::{Item, Outcome, Rejected, Stage, StageError, Summary, WorkError};
 
 use crate::filter::FilteredSource;
-use crate::services::Services;
+use crate::services::{Services, reply_basis};
 use crate::{Cx, prompts, tables};
 
 /// The stage.
@@ -77,7 +80,7 @@ impl Stage<Services> for Prepare {
     }
 
     fn version(&self) -> u32 {
-        3
+        4
     }
 
     // `prepare.eval_share` is not among them: a source keeps the side that it was given.
@@ -86,12 +89,28 @@ impl Stage<Services> for Prepare {
             "prepare.test_share",
             "prepare.min_test_rows",
             "prepare.limits",
+            "prepare.designed",
             "run.seed",
         ]
     }
 
+    fn depends_on(&self, config: &Config) -> synth_core::Fingerprint {
+        reply_basis(config, "designer")
+    }
+
     fn prompts(&self) -> Vec<&'static str> {
-        vec![prompts::PREDICT.text()]
+        [
+            prompts::PREDICT,
+            prompts::TABLES,
+            prompts::DESIGN_TABLE,
+            prompts::DESIGN_SERIES,
+            prompts::DESIGN_AGAIN,
+            prompts::INSTRUCTIONS_STEPS,
+            prompts::INSTRUCTIONS_PROSE,
+            prompts::INSTRUCTIONS_BRIEF,
+        ]
+        .map(|prompt| prompt.text())
+        .to_vec()
     }
 
     fn estimate(&self, _: &Config) -> synth_pipeline::Estimate {
@@ -154,9 +173,9 @@ async fn tasks(cx: &Cx<'_>, prepared: Prepared) -> Result<Outcome<Task>, WorkErr
     }
     match source.origin {
         Origin::Competition => made.extend(competition::tasks(cx, source, &open).await?),
-        Origin::Dataset => made.extend(designed::tasks(cx, source, &open).await?),
-        Origin::Suite | Origin::Folder => {}
+        Origin::Dataset | Origin::Suite | Origin::Folder => {}
     }
+    made.extend(designed::tasks(cx, source, &open).await?);
     Ok(Outcome::Kept {
         records: made.records,
         rejected: made.rejected,
@@ -236,18 +255,20 @@ fn prediction_task(cx: &Cx<'_>, open: &Task, target: &Target) -> Result<Task, ho
             .ok()
             .map(|table| tables::measure(path, &table))
     });
-    let prompt = prompts::render(
-        &prompts::PREDICT,
-        minijinja::context! {
-            train_file => "train.csv",
-            test_file => "test.csv",
-            target => &target.column,
-            id_column => &parts.id_column,
-            submission_file => SUBMISSION,
-            metric => metric.to_string(),
-            time_column => target.time_column.as_ref().filter(|_| target.kind == TargetKind::Forecast),
-        },
-    );
+    let (keys, targets) = (vec![parts.id_column], vec![target.column.clone()]);
+    let prompt = predict::Predict {
+        train_file: "train.csv",
+        test_file: "test.csv",
+        targets: &targets,
+        keys: &keys,
+        metric: &metric.to_string(),
+        time_column: target
+            .time_column
+            .as_deref()
+            .filter(|_| target.kind == TargetKind::Forecast),
+        ..predict::Predict::default()
+    }
+    .render();
     Ok(Task {
         id,
         kind,
@@ -261,8 +282,8 @@ fn prediction_task(cx: &Cx<'_>, open: &Task, target: &Target) -> Result<Task, ho
         verifier: Some(Verifier::Predictions(Predictions {
             file: SUBMISSION.to_owned(),
             truth: file("truth.csv", &parts.truth)?,
-            keys: vec![parts.id_column],
-            targets: vec![target.column.clone()],
+            keys,
+            targets,
             metric,
             reward: Rewarding::Value,
             success: success(kind),

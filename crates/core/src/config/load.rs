@@ -334,12 +334,13 @@ fn is_day(text: &str) -> bool {
 }
 
 impl super::RolesConfig {
-    /// The four roles with the model that each names.
-    pub fn by_name(&self) -> [(&'static str, &str); 4] {
+    /// The roles with the model that each names.
+    pub fn by_name(&self) -> [(&'static str, &str); 5] {
         [
             ("explorer", &self.explorer),
             ("solver", &self.solver),
             ("judge", &self.judge),
+            ("designer", &self.designer),
             ("embedder", &self.embedder),
         ]
     }

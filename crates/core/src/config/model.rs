@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Sampling, ScaffoldKind};
+use crate::{Origin, Sampling, ScaffoldKind, TaskKind};
 
 /// All of it, resolved. Holds names of environment variables, never secrets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -291,6 +291,52 @@ pub struct PrepareConfig {
     pub min_test_rows: u64,
     /// The limits of a trajectory.
     pub limits: LimitsConfig,
+    /// Tasks that a model designs over a table and code checks.
+    pub designed: DesignedConfig,
+}
+
+/// Tasks that a model designs over a table and code checks: DARE-bench's kinds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DesignedConfig {
+    /// Sources of these origins are designed for.
+    pub origins: Vec<Origin>,
+    /// The kinds that are made.
+    pub kinds: Vec<TaskKind>,
+    /// Times that a design is asked for again, with what does not hold of it.
+    pub retries: u32,
+    /// Rows that a table needs to be worth a design.
+    pub min_rows: u64,
+    /// Rows that are used; of a longer table a sample, of a longer series its end.
+    pub max_rows: u64,
+    /// Rows to be predicted, at least.
+    pub min_test_rows: u64,
+    /// Shares of the rows, 0 to 1, one of which becomes a task's test.
+    pub test_shares: Vec<f64>,
+    /// Gaps that a target or feature may have, as a share of its cells, 0 to 1.
+    pub max_missing: f64,
+    /// Labels that a target may have, at most.
+    pub max_classes: u64,
+    /// Rows of a label, at least.
+    pub min_class_rows: u64,
+    /// Columns to learn from, at most.
+    pub max_features: u64,
+    /// Series of a table, at most.
+    pub max_entities: u64,
+    /// Noise rows among the training rows of a prescribed workflow, as a share of the sound ones.
+    pub noise_share: f64,
+    /// How tables are written, one of these for each task: `csv`, `sqlite`, `parquet`.
+    pub formats: Vec<String>,
+    /// Workflows that are tried until one separates enough.
+    pub variants: u32,
+    /// The share, 0 to 1, of disobedient solutions that a prescribed workflow must tell from its own.
+    pub min_separated: f64,
+    /// How far, from 0 to 1, the best baseline must get above a constant for a task to have anything to learn.
+    pub min_signal: f64,
+    /// Whether tasks with nothing to learn are left out; else they are marked.
+    pub drop_no_signal: bool,
+    /// How the designer samples.
+    pub sampling: Sampling,
 }
 
 /// The limits of a trajectory.
@@ -483,6 +529,8 @@ pub struct RolesConfig {
     pub solver: String,
     /// Grades attempts.
     pub judge: String,
+    /// Designs tasks over tables.
+    pub designer: String,
     /// Embeds queries; empty means lexical similarity.
     pub embedder: String,
 }
