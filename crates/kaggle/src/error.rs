@@ -213,6 +213,13 @@ impl KaggleError {
     }
 
     pub(crate) fn io(path: &Path, source: io::Error) -> Self {
+        if source.kind() == io::ErrorKind::StorageFull {
+            return Self::DiskFull {
+                folder: path.parent().unwrap_or(path).to_owned(),
+                needed: 1,
+                free: 0,
+            };
+        }
         Self::Io {
             path: path.to_owned(),
             source,

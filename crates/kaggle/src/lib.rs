@@ -2,7 +2,7 @@
 //!
 //! Start with [`Kaggle::open`]. A call passes these files: `competitions` and `datasets` name it, `call` says how it is
 //! written in both wire forms, `client` paces, sends and tries again (`pace`, `tries`, `fault`), `decode` and `records` read the
-//! answer whatever dialect it is in. `download` streams files to disk, [`unpack`] opens archives, [`meta`] reads the
+//! answer whatever dialect it is in. `download` streams files to disk, [`mod@unpack`] opens archives, [`meta`] reads the
 //! offline dump. [`Credentials`] are found by `credentials` and go to the API's own host only.
 
 mod call;

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use super::{UnpackError, UnpackLimits, Unpacked};
 
 /// An archive may unpack to so much before its ratio is looked at: small files of zeros are no bombs.
-const FREE_BYTES: u64 = 256 << 20;
+const FREE_BYTES: u64 = 64 << 20;
 /// Remarks beyond are not kept.
 const MAX_REMARKS: usize = 100;
 

@@ -24,7 +24,7 @@ pub struct UnpackLimits {
     pub max_files: u64,
     /// Bytes of all files together, at most.
     pub max_bytes: u64,
-    /// How many times its own size an archive may unpack to; the first 256 MiB are free.
+    /// How many times its own size an archive may unpack to; the first 64 MiB are free.
     pub max_ratio: u64,
 }
 

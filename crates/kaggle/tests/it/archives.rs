@@ -318,10 +318,10 @@ fn limits_end_an_archive_before_it_fills_anything() {
     );
 }
 
-/// Writes 300 MiB of zeros, which compress to a thousandth.
+/// Writes 80 MiB of zeros, which compress to a thousandth.
 fn zeros(writer: &mut dyn Write) {
     let block = vec![0; 1 << 20];
-    for _ in 0..300 {
+    for _ in 0..80 {
         writer.write_all(&block).unwrap();
     }
 }
@@ -356,11 +356,11 @@ fn a_bomb_is_stopped_by_its_ratio() {
 }
 
 #[test]
-fn a_name_of_a_gigabyte_in_a_tar_is_not_read_into_memory() {
+fn an_endless_name_in_a_tar_is_not_read_into_memory() {
     let mut header = tar::Header::new_gnu();
     header.as_mut_bytes()[..13].copy_from_slice(b"././@LongLink");
     header.set_entry_type(tar::EntryType::GNULongName);
-    header.set_size(300 << 20);
+    header.set_size(80 << 20);
     header.set_cksum();
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(header.as_bytes()).unwrap();

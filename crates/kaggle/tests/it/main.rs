@@ -5,4 +5,5 @@
 mod archives;
 mod calls;
 mod downloads;
+mod fixture;
 mod support;

@@ -89,6 +89,11 @@ pub const TOKEN: &str = "KGAT_0123456789abcdef";
 
 /// Options for such a server: short pauses, no rate.
 pub fn options(server: &Server) -> KaggleOptions {
+    options_at(&server.url(""))
+}
+
+/// [`options`] for a server at this address.
+pub fn options_at(host: &str) -> KaggleOptions {
     let config = synth_core::config::load(&[]).unwrap();
     let credentials = Credentials::token(TOKEN, "a test").unwrap();
     let patience = Patience {
@@ -98,7 +103,7 @@ pub fn options(server: &Server) -> KaggleOptions {
         max_pause: Duration::from_millis(40),
     };
     KaggleOptions {
-        host: Some(server.url("")),
+        host: Some(host.to_owned()),
         requests_per_minute: 0,
         patience,
         download_patience: patience,
