@@ -19,6 +19,9 @@ struct Arguments {
     /// With faults that a client has to survive: throttling, cut downloads, changed objects, errors of the server.
     #[arg(long)]
     faults: bool,
+    /// Writes the offline dump of competitions (Meta Kaggle) into this folder.
+    #[arg(long)]
+    meta: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug)]
@@ -54,6 +57,10 @@ async fn main() -> io::Result<()> {
         Source::Real(path) => World::real(path)?,
         Source::Many(number) => World::many(*number),
     };
+    if let Some(folder) = &arguments.meta {
+        std::fs::create_dir_all(folder)?;
+        world.write_meta_kaggle(folder)?;
+    }
     let port = match arguments.listen.port() {
         0 => 0,
         port => port.saturating_add(1),

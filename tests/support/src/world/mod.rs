@@ -3,9 +3,14 @@
 pub mod archive;
 mod datasets;
 mod many;
+mod meta;
 mod odd;
+mod odd_datasets;
 mod real;
 mod refused;
+mod series;
+mod shape;
+mod shaped;
 mod small;
 mod table;
 
