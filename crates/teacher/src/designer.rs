@@ -16,7 +16,7 @@ const FEWEST_ROWS: u64 = 60;
 /// Features of a design, at most.
 const MOST_FEATURES: usize = 20;
 /// Labels of a target, at most.
-const MOST_LABELS: u64 = 20;
+const MOST_LABELS: u64 = 30;
 /// Different values that make a number continuous.
 const FEWEST_NUMBERS: u64 = 20;
 
@@ -196,15 +196,19 @@ fn table_design(shown: &Shown) -> Result<Value, String> {
             (score, place, column)
         })
         .collect();
-    // Of two that are as good the plainer name is the thing itself.
-    candidates.sort_by_key(|(score, place, column)| {
-        (-score, column.name.len(), std::cmp::Reverse(*place))
-    });
+    candidates.sort_by_key(|(score, place, _)| (-score, std::cmp::Reverse(*place)));
     let Some((_, _, target)) = candidates.first().copied() else {
         return Err(
             "No column has labels or continuous numbers that are worth predicting.".to_owned(),
         );
     };
+    // Of `price` and `price_eur` the plainer name is the thing itself.
+    let target = candidates
+        .iter()
+        .map(|(_, _, column)| *column)
+        .filter(|column| share_name(&column.name, &target.name))
+        .min_by_key(|column| column.name.len())
+        .unwrap_or(target);
     let label =
         shown.is_label(target) && !(target.kind == "integer" && shown.is_continuous(target));
     let features: Vec<&Column> = table
@@ -294,11 +298,15 @@ fn series_design(shown: &Shown) -> Result<Value, String> {
     let Some((_, time, format)) = timed else {
         return Err("No column says when a row was measured.".to_owned());
     };
-    let repeated = shown
+    let repeats = shown
         .refused
         .iter()
-        .any(|text| text.contains("stands twice in one series"));
-    let entities = entities(shown, time);
+        .filter(|text| text.contains("stands twice in one series"))
+        .count();
+    let entities = entities(shown, time, repeats > 0);
+    // What was refused once is mended by entities, if they were not named before, and then by steps.
+    let named_before = self::entities(shown, time, false).len();
+    let repeated = repeats > 1 || repeats == 1 && entities.len() == named_before;
     let moments = time.distinct.min(1000);
     let per_time: u64 = entities
         .iter()
@@ -377,12 +385,11 @@ fn series_design(shown: &Shown) -> Result<Value, String> {
 }
 
 /// The columns that tell series apart, where times repeat: those whose values are just enough to make rows different.
-fn entities<'a>(shown: &'a Shown, time: &Column) -> Vec<&'a Column> {
+fn entities<'a>(shown: &'a Shown, time: &Column, repeats: bool) -> Vec<&'a Column> {
     let rows = shown.table.rows;
-    if time.distinct >= rows.min(1000) {
+    if time.distinct >= rows.min(1000) && !repeats {
         let first = shown.cells(&time.name);
-        let repeats = first.windows(2).any(|pair| pair[0] == pair[1]);
-        if !repeats {
+        if !first.windows(2).any(|pair| pair[0] == pair[1]) {
             return Vec::new();
         }
     }
@@ -407,7 +414,9 @@ fn entities<'a>(shown: &'a Shown, time: &Column) -> Vec<&'a Column> {
     });
     let (mut chosen, mut series) = (Vec::new(), 1);
     for column in candidates.into_iter().take(3) {
-        if time.distinct.saturating_mul(series) >= rows {
+        // Counting stops at a thousand, so times may be fewer than rows even where they seem as many.
+        let enough = time.distinct.saturating_mul(series) >= rows;
+        if enough && !(repeats && chosen.is_empty()) {
             break;
         }
         series *= column.distinct;

@@ -70,17 +70,28 @@ const TARGETS: [(&str, i64); 58] = [
 pub fn relevance(name: &str, title: &str) -> i64 {
     let parts = parts(name);
     let title = parts_of(title);
-    let known: i64 = TARGETS
+    let said: Vec<i64> = TARGETS
         .iter()
         .filter(|(word, _)| parts.iter().any(|part| part == word))
-        .map(|(_, weight)| weight)
-        .max()
-        .copied()
-        .unwrap_or(0);
+        .map(|(_, weight)| *weight)
+        .collect();
+    // A second word that says so weighs a little more.
+    let known = said.iter().max().copied().unwrap_or(0) + i64::from(said.len() > 1);
+    let place = [
+        "latitude",
+        "longitude",
+        "lat",
+        "lon",
+        "lng",
+        "zip",
+        "zipcode",
+        "postcode",
+    ];
+    let is_place = parts.iter().any(|part| place.contains(&part.as_str()));
     let in_title = parts
         .iter()
         .any(|part| part.len() > 3 && title.iter().any(|word| stem(word) == stem(part)));
-    known + if in_title { 4 } else { 0 }
+    known + if in_title { 4 } else { 0 } - if is_place { 6 } else { 0 }
 }
 
 /// How much a column's name says that it holds times.
