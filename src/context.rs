@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use synth_core::config::{Config, Layer, load};
 use synth_pipeline::{Run, Stage, run::write_atomically};
 use synth_score::Scorer;
+use synth_stages::services::DOWNLOADS;
 use synth_stages::{STAGES, Services, parts::Parts};
 
 use crate::cli::{ConfigArguments, SCORE_VERB, StageArguments};
@@ -65,8 +66,9 @@ pub fn configuration(arguments: &ConfigArguments) -> Result<Config, Failure> {
 
 /// Runs are folders beside what all runs share, which must not be taken for one.
 fn check_name(run: &str) -> Result<(), Failure> {
-    let is_taken =
-        run == STORE || run == SCRATCH || run == "ledger.lock" || run.starts_with("ledger.sqlite");
+    let is_taken = [STORE, SCRATCH, DOWNLOADS].contains(&run)
+        || run == "ledger.lock"
+        || run.starts_with("ledger.sqlite");
     if is_taken {
         return Err(Failure::new(
             ExitCode::Configuration,
@@ -178,6 +180,7 @@ mod tests {
         for taken in [
             "store",
             "tmp",
+            "downloads",
             "ledger.lock",
             "ledger.sqlite",
             "ledger.sqlite-wal",

@@ -1,10 +1,13 @@
 //! `synth doctor`: what this machine has, what it lacks, what that costs and how to get it.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use synth_core::config::{Config, Provider};
+use synth_kaggle::{CompetitionFilter, Kaggle, KaggleError, KaggleOptions, Patience};
 use synth_pipeline::{Ledger, LedgerError};
 use synth_sandbox::probe::{self, Finding};
+use synth_stages::crawl::asks_kaggle;
 
 use crate::cli::ConfigArguments;
 use crate::exit_code::{ExitCode, Failure};
@@ -13,12 +16,18 @@ use crate::{context, output};
 /// Less free space than this is worth a word.
 const LOW_DISK_BYTES: u64 = 2 << 30;
 
+/// How credentials for Kaggle are had.
+const CREDENTIALS: &str = "make a token at https://www.kaggle.com/settings and set `KAGGLE_API_TOKEN` to it, or set `KAGGLE_USERNAME` and `KAGGLE_KEY`";
+
 /// Looks at everything and says what is missing; fails when a run could not work.
 pub async fn doctor(arguments: &ConfigArguments) -> Result<ExitCode, Failure> {
     let config = context::configuration(arguments)?;
     let mut findings = probe::findings(&config.sandbox).await;
     findings.push(disk(&config));
     findings.extend(ledger(&config));
+    if asks_kaggle(&config) {
+        findings.push(kaggle(&config).await);
+    }
     for (name, model) in used_models(&config) {
         findings.push(match model.provider {
             Provider::Builtin => {
@@ -85,6 +94,39 @@ pub async fn doctor(arguments: &ConfigArguments) -> Result<ExitCode, Failure> {
     writeln!(out, "\na run can work here")?;
     output::data(&out)?;
     Ok(ExitCode::Success)
+}
+
+/// Whether Kaggle knows who asks: by one call for a list of one.
+async fn kaggle(config: &Config) -> Finding {
+    let missing = |detail: String, remedy: &str| Finding::missing("kaggle", true, detail, remedy);
+    let options = match KaggleOptions::find(&config.kaggle) {
+        Ok(options) if options.credentials.is_anonymous() => {
+            return missing("no credentials".to_owned(), CREDENTIALS);
+        }
+        // One who waits for an answer wants no patience.
+        Ok(options) => KaggleOptions {
+            patience: Patience {
+                tries: 2,
+                total: Duration::from_secs(10),
+                ..options.patience
+            },
+            ..options
+        },
+        Err(error) => return missing(error.to_string(), CREDENTIALS),
+    };
+    let one = CompetitionFilter {
+        page_size: Some(1),
+        ..CompetitionFilter::default()
+    };
+    let asked = match Kaggle::open(options) {
+        Ok(kaggle) => kaggle.list_competitions(&one).next().await.map(|_| ()),
+        Err(error) => Err(error),
+    };
+    match asked {
+        Ok(()) => Finding::there("kaggle", "answers, and knows who asks"),
+        Err(error @ KaggleError::Unauthenticated { .. }) => missing(error.to_string(), CREDENTIALS),
+        Err(error) => missing(error.to_string(), "check `kaggle.host` and the network"),
+    }
 }
 
 fn used_models(config: &Config) -> Vec<(&str, &synth_core::config::ModelConfig)> {

@@ -8,10 +8,12 @@ use std::sync::{Arc, Mutex};
 use serde_json::json;
 use synth_core::Memo;
 use synth_core::config::Config;
+use synth_kaggle::KaggleOptions;
 use synth_pipeline::{
     Blobs, Cancel, Event, Invocation, Ledger, LedgerError, Mode, Observer, StageError, run_stages,
 };
-use synth_stages::services::{Services, name_of};
+use synth_stages::crawl::asks_kaggle;
+use synth_stages::services::{NO_CREDENTIALS, Services, name_of};
 
 use crate::cli::PlanArguments;
 use crate::exit_code::{ExitCode, Failure, remedy};
@@ -113,7 +115,30 @@ pub async fn plan(arguments: PlanArguments) -> Result<ExitCode, Failure> {
         });
     }
     print(&rows, arguments.json)?;
+    if asks_kaggle(&config) {
+        tell_of_kaggle(&config)?;
+    }
     Ok(ExitCode::Success)
+}
+
+/// A plan asks nobody: what it says of Kaggle is what the last run saw, and whether the next one could ask.
+fn tell_of_kaggle(config: &Config) -> Result<(), Failure> {
+    let mut told = std::io::stderr().lock();
+    let nobody = match KaggleOptions::find(&config.kaggle) {
+        Ok(options) => options
+            .credentials
+            .is_anonymous()
+            .then(|| NO_CREDENTIALS.to_owned()),
+        Err(error) => Some(error.to_string()),
+    };
+    if let Some(problem) = nobody {
+        writeln!(told, "{problem}")?;
+    }
+    writeln!(
+        told,
+        "a plan does not ask Kaggle: what is new there since the last run is not in it"
+    )?;
+    Ok(())
 }
 
 /// Three tokens sent for each one received, at the prices of the model behind the stage.

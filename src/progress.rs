@@ -37,6 +37,8 @@ struct Current {
     kept: u64,
     failed: u64,
     spend: Spend,
+    /// The download under way, in words.
+    download: String,
     bar: Option<ProgressBar>,
     started: Option<Instant>,
     last_line: Option<Instant>,
@@ -79,8 +81,33 @@ impl Current {
             ));
             parts.push(format!("${:.2}", self.spend.usd));
         }
+        if !self.download.is_empty() {
+            parts.push(self.download.clone());
+        }
         parts.join(", ")
     }
+}
+
+/// How far a download is.
+fn download(event: &Event) -> String {
+    let Event::Downloading {
+        what,
+        bytes,
+        total,
+        all,
+        ..
+    } = event
+    else {
+        return String::new();
+    };
+    let total = total.map_or(String::new(), |total| {
+        format!(" of {}", table::bytes(total))
+    });
+    format!(
+        "{what}: {}{total}; {} downloaded",
+        table::bytes(*bytes),
+        table::bytes(*all)
+    )
 }
 
 /// A line that tells a stage's account.
@@ -140,6 +167,12 @@ impl Observer for Bars {
                 }
             }
             Event::Explained { stage, id, why } => self.print(&format!("{stage:<13} {id}: {why}")),
+            Event::Downloading { .. } => {
+                current.download = download(event);
+                if let Some(bar) = &current.bar {
+                    bar.set_message(current.message());
+                }
+            }
             Event::Note { text } => self.print(text),
             Event::StageFinished { summary } => {
                 if let Some(bar) = current.bar.take() {
@@ -189,6 +222,16 @@ impl Observer for Lines {
                 }
             }
             Event::Explained { stage, id, why } => line(&format!("{stage:<13} {id}: {why}")),
+            Event::Downloading { stage, .. } => {
+                current.download = download(event);
+                if current
+                    .last_line
+                    .is_none_or(|last| last.elapsed() >= LINE_EVERY)
+                {
+                    current.last_line = Some(Instant::now());
+                    line(&format!("{stage:<13} {}", current.message()));
+                }
+            }
             Event::Note { text } => line(text),
             Event::StageFinished { summary } => line(&account(summary)),
         }

@@ -55,6 +55,16 @@ pub fn thousands(number: u64) -> String {
     text
 }
 
+/// A size, in the unit that fits.
+pub fn bytes(bytes: u64) -> String {
+    let units = [("GB", 1e9), ("MB", 1e6), ("kB", 1e3)];
+    let size = bytes as f64;
+    units.iter().find(|(_, unit)| size >= *unit).map_or_else(
+        || format!("{bytes} B"),
+        |(name, unit)| format!("{:.1} {name}", size / unit),
+    )
+}
+
 /// `reason 3, other 1`, the most frequent first.
 pub fn reasons(counts: &std::collections::BTreeMap<String, u64>) -> String {
     let mut counts: Vec<(&String, &u64)> = counts.iter().collect();
@@ -79,6 +89,14 @@ mod tests {
         assert_eq!(
             render(&["stage", "read"], &rows),
             "stage          read\ncrawl             7\ntrajectories  1,024\n"
+        );
+    }
+
+    #[test]
+    fn sizes_have_the_unit_that_fits() {
+        assert_eq!(
+            [0, 999, 1500, 2_340_000, 15_000_000_000].map(bytes),
+            ["0 B", "999 B", "1.5 kB", "2.3 MB", "15.0 GB"]
         );
     }
 

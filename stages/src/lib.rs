@@ -12,6 +12,7 @@ pub mod judge;
 pub mod parts;
 pub mod prepare;
 pub mod prompts;
+pub mod purse;
 pub mod queries;
 mod sampling;
 pub mod select;

@@ -3,16 +3,22 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use async_trait::async_trait;
 use synth_core::config::{Config, Provider, SandboxBackend};
 use synth_core::{Fingerprint, Memo, MemoError, RecordError};
+use synth_kaggle::{Kaggle, KaggleOptions};
 use synth_llm::{Budget, ChatModel, Meter, ModelError};
 use synth_pipeline::{Spend, StageError, WorkError};
 use synth_sandbox::Sandboxes;
 use synth_score::Scorer;
 use tokio::sync::OnceCell;
+
+use crate::purse::DownloadPurse;
+
+/// What is said where nobody asks Kaggle.
+pub const NO_CREDENTIALS: &str = "there are no credentials for Kaggle; make a token at https://www.kaggle.com/settings and set `KAGGLE_API_TOKEN` to it, or set `KAGGLE_USERNAME` and `KAGGLE_KEY`";
 
 /// Models, sandboxes and memory for one invocation.
 pub struct Services {
@@ -28,7 +34,13 @@ pub struct Services {
     models: tokio::sync::Mutex<BTreeMap<String, Arc<dyn ChatModel>>>,
     teachers: tokio::sync::Mutex<Vec<synth_teacher::Server>>,
     sandboxes: OnceCell<Arc<dyn Sandboxes>>,
+    /// What was and may be downloaded.
+    pub downloads: DownloadPurse,
+    kaggle: OnceLock<Arc<Kaggle>>,
 }
+
+/// The folder under `run.output` of downloads on their way. What lies there is found again after a kill.
+pub const DOWNLOADS: &str = "downloads";
 
 impl Services {
     /// Nothing is opened yet. `scratch` is a folder for sandboxes; `say` tells a person what takes long.
@@ -49,7 +61,28 @@ impl Services {
             models: tokio::sync::Mutex::default(),
             teachers: tokio::sync::Mutex::default(),
             sandboxes: OnceCell::new(),
+            downloads: DownloadPurse::new(config.budget.download_bytes),
+            kaggle: OnceLock::new(),
         }
+    }
+
+    /// Kaggle, asked as whoever the environment says.
+    pub fn kaggle(&self) -> Result<Arc<Kaggle>, StageError> {
+        if let Some(kaggle) = self.kaggle.get() {
+            return Ok(Arc::clone(kaggle));
+        }
+        let opened = KaggleOptions::find(&self.config.kaggle)
+            .and_then(Kaggle::open)
+            .map_err(|error| StageError::Origin(error.to_string()))?;
+        if opened.is_anonymous() {
+            return Err(StageError::Origin(NO_CREDENTIALS.to_owned()));
+        }
+        Ok(Arc::clone(self.kaggle.get_or_init(|| Arc::new(opened))))
+    }
+
+    /// Tells whoever watches what takes long.
+    pub fn tell(&self, text: &str) {
+        (self.say)(text);
     }
 
     /// Takes these sandboxes instead of starting a backend of its own.

@@ -15,6 +15,7 @@ mod faults;
 mod incremental;
 mod input;
 mod interrupt;
+mod kaggle;
 mod killed;
 mod mini;
 mod models;

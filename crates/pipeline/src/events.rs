@@ -78,6 +78,19 @@ pub enum Event {
         /// Why.
         why: String,
     },
+    /// Bytes come in.
+    Downloading {
+        /// The stage.
+        stage: &'static str,
+        /// What is downloaded.
+        what: String,
+        /// Bytes of it that are here.
+        bytes: u64,
+        /// All of its bytes, where that is known.
+        total: Option<u64>,
+        /// Bytes that this invocation downloaded so far.
+        all: u64,
+    },
     /// Something a person may want to know while waiting.
     Note {
         /// What.

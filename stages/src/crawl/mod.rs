@@ -2,12 +2,18 @@
 
 mod bundled;
 mod folder;
+mod kaggle;
+mod kaggle_data;
+mod kaggle_facts;
+mod kaggle_look;
+mod kaggle_seeds;
 mod published;
 mod suite;
 
 use std::path::PathBuf;
 
 use async_trait::async_trait;
+use futures::{StreamExt as _, stream};
 use serde::Serialize;
 use synth_core::config::SourceConfig;
 use synth_core::{DataFile, FailureKind, Fingerprint, RecordError, Source, SourceId};
@@ -62,14 +68,56 @@ impl Stage<Services> for Crawl {
                     redistributable,
                     held_out,
                 } => published::find(name, path, licence, *redistributable, *held_out)?,
-                SourceConfig::KaggleCompetitions(_) | SourceConfig::KaggleDatasets(_) => Vec::new(),
+                SourceConfig::KaggleCompetitions(_) | SourceConfig::KaggleDatasets(_) => continue,
             });
         }
         refuse_namesakes(&found)?;
-        cx.each(found.len(), found.into_iter().map(Ok), |found| async move {
-            settle(cx, found)
-        })
-        .await
+        // Of what lies elsewhere only the names are known ahead; it is looked at while those before it are worked on.
+        let seeds = kaggle_seeds::seeds(cx).await?;
+        let total = found.len() + seeds.len();
+        let found = stream::iter(found).map(|found| Ok(Lead::Found(Box::new(found))));
+        let looked_at = kaggle::leads(cx, seeds)?.map(|lead| Ok(Lead::Kaggle(Box::new(lead?))));
+        let summary = cx
+            .each_of_stream(total, found.chain(looked_at), |lead| async move {
+                match lead {
+                    Lead::Found(found) => settle(cx, *found),
+                    Lead::Kaggle(lead) => kaggle::work(cx, *lead).await,
+                }
+            })
+            .await?;
+        let bytes = cx.services.downloads.bytes();
+        if bytes > 0 {
+            cx.services.tell(&format!("downloaded {bytes} bytes"));
+        }
+        Ok(summary)
+    }
+}
+
+pub use kaggle_seeds::is_asked as asks_kaggle;
+
+/// Something that may become a source.
+enum Lead {
+    /// Found here.
+    Found(Box<Found>),
+    /// Looked at there.
+    Kaggle(Box<kaggle_look::Lead>),
+}
+
+impl Serialize for Lead {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Found(found) => found.serialize(serializer),
+            Self::Kaggle(lead) => lead.serialize(serializer),
+        }
+    }
+}
+
+impl Item for Lead {
+    fn id(&self) -> String {
+        match self {
+            Self::Found(found) => found.source.id.to_string(),
+            Self::Kaggle(lead) => lead.id(),
+        }
     }
 }
 
@@ -109,12 +157,6 @@ pub(crate) enum Place {
     Path(PathBuf),
     /// In the program or read from an archive.
     Bytes(std::sync::Arc<[u8]>),
-}
-
-impl Item for Found {
-    fn id(&self) -> String {
-        self.source.id.to_string()
-    }
 }
 
 /// Puts the files into the data store.

@@ -256,6 +256,8 @@ mod tests {
         load(&[] as &[Layer]).unwrap().filter.competitions
     }
 
+    type Change = fn(&mut Source);
+
     fn good() -> Source {
         let mut source = bare(Origin::Competition, "predict-the-weather");
         source.title = "Predict the weather".to_owned();
@@ -296,34 +298,36 @@ mod tests {
 
     #[test]
     fn each_rule_is_broken_by_what_it_speaks_of() {
-        let changes: [(&str, fn(&mut Source)); 11] = [
+        let changes: [(&str, Change); 11] = [
             ("closed_too_early", |source| {
-                source.deadline = Some("2016-12-31T23:59:00Z".to_owned())
+                source.deadline = Some("2016-12-31T23:59:00Z".to_owned());
             }),
-            ("closed_too_early", |source| source.deadline = None),
+            ("closed_too_early", |source| {
+                source.deadline = None;
+            }),
             ("takes_no_submissions", |source| {
-                source.accepts_submissions = Some(false)
+                source.accepts_submissions = Some(false);
             }),
             ("no_csv_submissions", |source| {
-                source.kaggle.as_mut().unwrap().kernels_only = Some(true)
+                source.kaggle.as_mut().unwrap().kernels_only = Some(true);
             }),
             ("no_csv_submissions", |source| {
-                source.kaggle.as_mut().unwrap().listed.clear()
+                source.kaggle.as_mut().unwrap().listed.clear();
             }),
             ("too_large", |source| {
-                source.kaggle.as_mut().unwrap().total_bytes = Some(u64::MAX)
+                source.kaggle.as_mut().unwrap().total_bytes = Some(u64::MAX);
             }),
             ("no_leaderboard", |source| {
-                source.kaggle.as_mut().unwrap().has_leaderboard = None
+                source.kaggle.as_mut().unwrap().has_leaderboard = None;
             }),
             ("metric_direction_unknown", |source| {
-                source.metric = Some("Custom".to_owned())
+                source.metric = Some("Custom".to_owned());
             }),
             ("overlaps_benchmark", |source| {
-                source.slug = "leaf-classification".to_owned()
+                source.slug = "leaf-classification".to_owned();
             }),
             ("not_machine_learning", |source| {
-                source.tags.push("Optimization".to_owned())
+                source.tags.push("Optimization".to_owned());
             }),
             ("not_machine_learning", |source| {
                 source.pages.description = "The Shortest\nprogram wins.".to_owned();

@@ -186,6 +186,8 @@ mod tests {
     use super::*;
     use crate::crawl::bare;
 
+    type Change = fn(&mut Source);
+
     fn good() -> Source {
         let mut source = bare(Origin::Dataset, "someone/rain");
         source.licence = Licence {
@@ -220,25 +222,31 @@ mod tests {
         let mut good = good();
         good.tags = vec!["weather".to_owned()];
         assert_eq!(broken(&good), Vec::<String>::new());
-        let changes: [(&str, fn(&mut Source)); 9] = [
+        let changes: [(&str, Change); 9] = [
             ("licence_not_open", |source| {
-                source.licence.name = "unknown".to_owned()
+                source.licence.name = "unknown".to_owned();
             }),
             ("not_tabular", |source| {
-                source.kaggle.as_mut().unwrap().listed[0].path = "rain.jpg".to_owned()
+                source.kaggle.as_mut().unwrap().listed[0].path = "rain.jpg".to_owned();
             }),
             ("too_small", |source| {
-                source.kaggle.as_mut().unwrap().total_bytes = Some(1)
+                source.kaggle.as_mut().unwrap().total_bytes = Some(1);
             }),
             ("too_large", |source| {
-                source.kaggle.as_mut().unwrap().total_bytes = Some(1 << 50)
+                source.kaggle.as_mut().unwrap().total_bytes = Some(1 << 50);
             }),
             ("low_usability", |source| {
-                source.kaggle.as_mut().unwrap().usability = None
+                source.kaggle.as_mut().unwrap().usability = None;
             }),
-            ("undescribed", |source| source.pages.description.clear()),
-            ("tags_not_wanted", |source| source.tags.clear()),
-            ("tag_refused", |source| source.tags.push("Image".to_owned())),
+            ("undescribed", |source| {
+                source.pages.description.clear();
+            }),
+            ("tags_not_wanted", |source| {
+                source.tags.clear();
+            }),
+            ("tag_refused", |source| {
+                source.tags.push("Image".to_owned());
+            }),
             ("too_many_files", |source| {
                 let facts = source.kaggle.as_mut().unwrap();
                 facts.listed = vec![facts.listed[0].clone(); 1000];
