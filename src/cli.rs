@@ -44,9 +44,11 @@ pub enum Verb {
     Doctor(ConfigArguments),
     /// Write a commented configuration file
     Init(InitArguments),
+    /// Score predictions for a task, or for tasks of DARE-bench, and write a JSON line for each
+    Score(ScoreArguments),
     /// Score one file of predictions, as told on standard input; for `synth` itself
     #[command(hide = true, name = SCORE_VERB)]
-    Score,
+    ScoreFile,
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -216,6 +218,30 @@ pub struct ShowArguments {
     /// Write the record as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// `synth score`
+#[derive(Args)]
+pub struct ScoreArguments {
+    /// Id of a task of the run, or the beginning of one
+    #[arg(
+        long,
+        value_name = "ID",
+        requires = "prediction",
+        required_unless_present = "dare"
+    )]
+    pub task: Option<String>,
+
+    /// File that an agent wrote for the task, or a folder of them; for a task with an answer, the answer's text
+    #[arg(long, value_name = "FILE|FOLDER", requires = "task")]
+    pub prediction: Option<PathBuf>,
+
+    /// Lines of {case_id, version, metadata, gt, prediction}: the paths of DARE-bench tasks and predictions, relative to this file
+    #[arg(long, value_name = "CASES.jsonl", conflicts_with_all = ["task", "prediction"])]
+    pub dare: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub config: ConfigArguments,
 }
 
 /// `synth init`

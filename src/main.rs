@@ -12,6 +12,7 @@ mod plan;
 mod progress;
 mod run;
 mod sandbox;
+mod score;
 mod serve;
 mod show;
 mod status;
@@ -29,8 +30,8 @@ use exit_code::{ExitCode, Failure};
 
 fn main() -> ProcessExitCode {
     let cli = Cli::parse();
-    if matches!(cli.verb, Verb::Score) {
-        return score();
+    if matches!(cli.verb, Verb::ScoreFile) {
+        return score_file();
     }
     // Only what a person must act on, unless SYNTH_LOG asks for more: libraries below are talkative.
     let filter = EnvFilter::try_from_env("SYNTH_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
@@ -67,7 +68,7 @@ fn main() -> ProcessExitCode {
 }
 
 /// The clean process that scores one file: nothing is started in it before its limits hold.
-fn score() -> ProcessExitCode {
+fn score_file() -> ProcessExitCode {
     match synth_score::answer(std::io::stdin().lock(), std::io::stdout().lock()) {
         Ok(()) => ProcessExitCode::SUCCESS,
         Err(_) => ProcessExitCode::FAILURE,
@@ -85,7 +86,8 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Verb::Sandbox { verb } => sandbox::sandbox(verb).await,
         Verb::Doctor(arguments) => doctor::doctor(&arguments).await,
         Verb::Init(arguments) => init::init(&arguments),
-        Verb::Score => unreachable!("it is answered before the runtime starts"),
+        Verb::Score(arguments) => score::score(arguments).await,
+        Verb::ScoreFile => unreachable!("it is answered before the runtime starts"),
         Verb::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "synth", &mut std::io::stdout());
             Ok(ExitCode::Success)

@@ -7,6 +7,7 @@
 pub mod agent;
 pub mod crawl;
 pub mod emit;
+mod equivalent;
 pub mod filter;
 pub mod judge;
 pub mod parts;

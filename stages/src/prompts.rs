@@ -43,6 +43,7 @@ prompts! {
     EXPLORE = "queries/explore";
     SOLVE = "trajectories/solve";
     PREDICT = "trajectories/predict";
+    EQUIVALENT = "trajectories/equivalent";
     GRADE = "judge/grade";
     VALID = "filter/valid";
 }

@@ -10,6 +10,7 @@ use synth_pipeline::{Estimate, Item, Outcome, Stage, StageError, Summary, WorkEr
 use synth_sandbox::Artifact;
 
 use crate::agent::{Episode, Scaffold};
+use crate::equivalent::equivalent;
 use crate::services::{Services, reply_basis};
 use crate::target::Target;
 use crate::{Cx, prompts, sampling};
@@ -24,6 +25,9 @@ const MAX_SUBMISSION_BYTES: u64 = 64 << 20;
 struct Attempt {
     target: Target,
     sample_index: u32,
+    /// On what the judge's verdict depends, where one is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    judge: Option<Fingerprint>,
 }
 
 impl Item for Attempt {
@@ -32,7 +36,11 @@ impl Item for Attempt {
     }
 
     fn content(&self) -> Fingerprint {
-        Fingerprint::of(&(self.target.content(), self.sample_index))
+        let content = Fingerprint::of(&(self.target.content(), self.sample_index));
+        match self.judge {
+            Some(judge) => Fingerprint::of(&(content, judge)),
+            None => content,
+        }
     }
 }
 
@@ -79,6 +87,7 @@ impl Stage<Services> for Trajectories {
             prompts::AGENT_REMINDER,
             prompts::TABLES,
             prompts::SOLVE,
+            prompts::EQUIVALENT,
         ]
         .map(|prompt| prompt.text())
         .to_vec()
@@ -100,11 +109,14 @@ impl Stage<Services> for Trajectories {
     async fn run(&self, cx: &Cx<'_>) -> Result<Summary, StageError> {
         let (targets, total) = crate::target::all(cx)?;
         let attempts = cx.config.trajectories.attempts;
+        let config = &cx.config.judge;
+        let judge = Fingerprint::of(&(reply_basis(cx.config, "judge"), &config.sampling));
         let items = targets.flat_map(move |target| {
             (0..attempts).map(move |sample_index| match &target {
                 Ok(target) => Ok(Attempt {
                     target: target.clone(),
                     sample_index,
+                    judge: (!target.verifier().is_deterministic()).then_some(judge),
                 }),
                 Err(error) => Err(StageError::Files(error.to_string())),
             })
@@ -121,6 +133,7 @@ async fn roll_out(cx: &Cx<'_>, attempt: Attempt) -> Result<Outcome<Trajectory>, 
     let Attempt {
         target,
         sample_index,
+        ..
     } = attempt;
     let Target { task, query } = &target;
     let model = cx.services.model("solver").await?;
@@ -146,7 +159,14 @@ async fn roll_out(cx: &Cx<'_>, attempt: Attempt) -> Result<Outcome<Trajectory>, 
         timings: cx.config.run.timings,
     };
     let played = episode.play(cx.services, cx.blobs).await?;
-    let score = verify(cx, &verifier, played.answer.as_deref(), &played.artifacts).await?;
+    let score = verify(
+        cx,
+        &id,
+        &verifier,
+        played.answer.as_deref(),
+        &played.artifacts,
+    )
+    .await?;
     let artifacts = store(cx, played.artifacts)?;
     Ok(Outcome::kept(Trajectory {
         id,
@@ -166,22 +186,22 @@ async fn roll_out(cx: &Cx<'_>, attempt: Attempt) -> Result<Outcome<Trajectory>, 
     }))
 }
 
-/// Scores an attempt far from the sandbox in which it was made: an answer here, a file in a process of its own.
+/// Scores an attempt far from the sandbox in which it was made: an answer here or by the judge, a file in a process of its own.
 async fn verify(
     cx: &Cx<'_>,
+    id: &TrajectoryId,
     verifier: &Verifier,
     answer: Option<&str>,
     artifacts: &[Artifact],
 ) -> Result<Score, WorkError> {
     Ok(match verifier {
-        Verifier::Keyed {
-            expected,
-            abs_tolerance,
-            rel_tolerance,
-        } => synth_score::score_keyed(answer, expected, *abs_tolerance, *rel_tolerance),
-        Verifier::Answer { .. } | Verifier::Equivalent { .. } => {
-            return Err(StageError::Model("verify such an answer".to_owned()).into());
+        Verifier::Keyed { .. } | Verifier::Answer { .. } => {
+            synth_score::score_text(verifier, answer).unwrap_or_default()
         }
+        Verifier::Equivalent {
+            question,
+            reference,
+        } => equivalent(cx, id, question, reference, answer).await?,
         Verifier::Predictions(rule) => {
             let prediction = artifacts
                 .iter()

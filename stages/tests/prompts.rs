@@ -223,6 +223,16 @@ fn the_question_whether_a_competition_is_valid() {
     insta::assert_snapshot!("valid_of_nothing", render(&prompts::VALID, nothing));
 }
 
+#[test]
+fn equivalence() {
+    let inputs = context! {
+        question => "Does income rise with education?",
+        reference => "Yes, by about 8% a year.",
+        answer => "It rises; each year adds 7.9%.",
+    };
+    insta::assert_snapshot!("equivalent", render(&prompts::EQUIVALENT, inputs));
+}
+
 /// What a prompt's front matter says.
 fn front_matter(prompt: &Prompt) -> (u32, BTreeSet<String>) {
     let (front, _) = prompt

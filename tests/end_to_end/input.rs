@@ -28,6 +28,7 @@ fn help_is_what_it_was() {
         ("help_plan", &["plan", "--help"]),
         ("help_show", &["show", "--help"]),
         ("help_filter_report", &["filter-report", "--help"]),
+        ("help_score", &["score", "--help"]),
         ("help_serve", &["serve", "--help"]),
     ] {
         snapshot(name, &place.synth(arguments).succeed().stdout);

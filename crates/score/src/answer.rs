@@ -1,12 +1,39 @@
 //! Answers of one declared form: a text, a number, a list, or a choice among options.
 
-use synth_core::{Expected, Score};
+use synth_core::{Expected, Score, Verifier};
 
 use crate::equal::{Tolerance, elements, folded, number_of, unquoted};
-use crate::{parse_keyed, quoted, refused};
+use crate::{parse_keyed, quoted, refused, score_keyed};
 
 /// More elements than any list of an answer has; sorting them is quick, comparing each with each is not.
 const MAX_ELEMENTS: usize = 10_000;
+
+/// Scores an answer by a verifier that needs neither a model nor a file; `None` for the others.
+pub fn score_text(verifier: &Verifier, answer: Option<&str>) -> Option<Score> {
+    match verifier {
+        Verifier::Keyed {
+            expected,
+            abs_tolerance,
+            rel_tolerance,
+        } => Some(score_keyed(
+            answer,
+            expected,
+            *abs_tolerance,
+            *rel_tolerance,
+        )),
+        Verifier::Answer {
+            expected,
+            abs_tolerance,
+            rel_tolerance,
+        } => Some(score_answer(
+            answer,
+            expected,
+            *abs_tolerance,
+            *rel_tolerance,
+        )),
+        Verifier::Equivalent { .. } | Verifier::Predictions(_) => None,
+    }
+}
 
 /// Scores an answer: 1 when the whole of it is what is expected, else 0. The reason says what was read.
 ///

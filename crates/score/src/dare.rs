@@ -1,5 +1,8 @@
 //! DARE-bench's rules: which columns of a task's truth name its rows, which are predicted, and by which metric they are measured.
 
+use std::fmt;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -132,23 +135,36 @@ pub fn score(metadata: &[u8], version: &str, truth: &[u8], prediction: Option<&[
     }
 }
 
+/// Larger files are not read: no task's predictions come near.
+const MAX_BYTES: u64 = 1 << 30;
+
 impl Case {
     /// Scores the case with its files below `folder`.
     ///
     /// # Errors
     ///
-    /// When the metadata or the truth cannot be read; a prediction that is not there is a score of 0.
+    /// When a file cannot be read; a prediction that is not there is a score of 0.
     pub fn score(&self, folder: &Path) -> Result<Score, String> {
-        let read = |path: &Path| {
-            std::fs::read(folder.join(path))
-                .map_err(|error| format!("failed to read `{}`: {error}", path.display()))
+        let unreadable = |path: &Path, problem: &dyn fmt::Display| {
+            format!("failed to read `{}`: {problem}", path.display())
         };
-        let prediction = match std::fs::read(folder.join(&self.prediction)) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-            Err(_) => Some(read(&self.prediction)?),
-            Ok(bytes) => Some(bytes),
+        let read = |path: &Path| -> Result<Option<Vec<u8>>, String> {
+            let file = match File::open(folder.join(path)) {
+                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+                opened => opened.map_err(|error| unreadable(path, &error))?,
+            };
+            let mut bytes = Vec::new();
+            file.take(MAX_BYTES + 1)
+                .read_to_end(&mut bytes)
+                .map_err(|error| unreadable(path, &error))?;
+            if bytes.len() as u64 > MAX_BYTES {
+                return Err(unreadable(path, &format!("more than {MAX_BYTES} bytes")));
+            }
+            Ok(Some(bytes))
         };
-        let (metadata, truth) = (read(&self.metadata)?, read(&self.gt)?);
+        let there = |path: &Path| read(path)?.ok_or_else(|| unreadable(path, &"it is not there"));
+        let (metadata, truth) = (there(&self.metadata)?, there(&self.gt)?);
+        let prediction = read(&self.prediction)?;
         Ok(score(
             &metadata,
             &self.version,

@@ -23,7 +23,7 @@ pub mod recognise;
 mod standing;
 mod table;
 
-pub use answer::score_answer;
+pub use answer::{score_answer, score_text};
 pub use equal::values_equal;
 pub use keyed::{parse_keyed, score_keyed};
 pub use predictions::score_predictions;

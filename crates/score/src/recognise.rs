@@ -510,7 +510,7 @@ fn one_spelling(words: Vec<String>) -> Vec<String> {
     for word in words {
         match (spelled.last().map(String::as_str), word.as_str()) {
             (Some("macro" | "micro" | "weighted"), "average") => {
-                spelled.push("averaged".to_owned())
+                spelled.push("averaged".to_owned());
             }
             (Some("f"), "1") => {
                 spelled.pop();

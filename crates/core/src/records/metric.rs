@@ -97,6 +97,12 @@ const NAMES: [(Metric, &str); 26] = [
 ];
 
 impl Metric {
+    /// All metrics; those with a parameter once, with 5.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let plain = NAMES.iter().map(|(metric, _)| *metric);
+        plain.chain([Self::MapAtK(5), Self::NdcgAtK(5)])
+    }
+
     /// Whether more is better.
     pub const fn is_max(self) -> bool {
         !matches!(
@@ -192,12 +198,7 @@ mod tests {
 
     #[test]
     fn every_metric_is_found_again_by_its_name() {
-        let with_parameter = [Metric::MapAtK(5), Metric::NdcgAtK(10)];
-        for metric in NAMES
-            .iter()
-            .map(|(metric, _)| *metric)
-            .chain(with_parameter)
-        {
+        for metric in Metric::all() {
             assert!(!metric.to_string().is_empty());
             assert_eq!(metric.to_string().parse(), Ok(metric));
         }

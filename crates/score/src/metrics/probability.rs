@@ -44,7 +44,8 @@ pub fn brier(positives: &[bool], probabilities: &[f64]) -> f64 {
     positives.iter().zip(probabilities).map(error).sum::<f64>() / positives.len() as f64
 }
 
-/// As [`log_loss`] with one column a class: the truth's rows say which class it is, the predictions' rows are scaled to sum to 1.
+/// As [`log_loss`] with one column a class: the truth's rows say which class it is, the predictions' rows are scaled to sum to 1. A row of zeros
+/// says nothing of any class.
 pub fn multiclass_log_loss((truth, prediction): &Matrices) -> Result<f64, String> {
     if truth.len() < 2 {
         return Err("one target for each class is needed".to_owned());
@@ -56,21 +57,21 @@ pub fn multiclass_log_loss((truth, prediction): &Matrices) -> Result<f64, String
         if (weight - 1.0).abs() > 1e-6 || truth.iter().any(|column| column[row] < 0.0) {
             return Err(format!("hidden truth: row {} is not of one class", row + 1));
         }
-        let mut sum = 0.0;
-        for column in prediction {
-            if !(0.0..=1.0).contains(&column[row]) {
-                return Err(format!("{} is not a probability from 0 to 1", column[row]));
-            }
-            sum += clipped(column[row]);
+        if let Some(column) = prediction.iter().find(|column| column[row] < 0.0) {
+            return Err(format!("{} is no probability", column[row]));
         }
-        let losses = truth
+        // The greatest first, so that no sum overflows.
+        let most = prediction
             .iter()
-            .zip(prediction)
-            .map(|(truth, prediction)| match truth[row] {
-                0.0 => 0.0,
-                weight => -weight * (clipped(prediction[row]) / sum).ln(),
-            });
-        total += losses.sum::<f64>();
+            .map(|column| column[row])
+            .fold(0.0, f64::max);
+        let share = |column: &Vec<f64>| if most > 0.0 { column[row] / most } else { 1.0 };
+        let sum: f64 = prediction.iter().map(share).sum();
+        for (truth, prediction) in truth.iter().zip(prediction) {
+            if truth[row] > 0.0 {
+                total -= truth[row] * clipped(share(prediction) / sum).ln();
+            }
+        }
     }
     Ok(total / rows as f64)
 }
@@ -116,10 +117,10 @@ mod tests {
         );
         near(
             multiclass_log_loss(&(truth.clone(), truth.clone())),
-            2.0 * f64::EPSILON,
+            f64::EPSILON,
         );
         assert!(
-            multiclass_log_loss(&(truth.clone(), vec![vec![2.0, 0.0], vec![0.2, 0.0]])).is_err()
+            multiclass_log_loss(&(truth.clone(), vec![vec![-0.1, 0.0], vec![0.2, 0.0]])).is_err()
         );
         assert!(
             multiclass_log_loss(&(vec![vec![0.5], vec![0.2]], vec![vec![0.5], vec![0.5]])).is_err()

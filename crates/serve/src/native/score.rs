@@ -9,8 +9,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use data_encoding::BASE64;
 use futures::FutureExt;
-use serde::{Deserialize, Serialize};
-use synth_core::{DataFile, Verifier};
+use serde::Deserialize;
+use synth_core::{DataFile, Rewarding, Score, Verifier};
 use synth_sandbox::Sandbox;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -38,33 +38,20 @@ struct ScoreRequest {
     sandbox: Option<String>,
 }
 
-#[derive(Serialize)]
-pub struct Scored {
-    reward: f64,
-    success: bool,
-    /// It may quote the truth: for records, not for agents.
-    reason: String,
-}
-
 pub async fn score(
     State(service): State<Arc<Service>>,
     client: Client,
     payload: Payload,
-) -> Result<Json<Scored>, Refusal> {
+) -> Result<Json<Score>, Refusal> {
     let request: ScoreRequest = payload.json()?;
     drop(payload);
     let failed =
         |message: String| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message);
     let _place = service.scoring.acquire().await;
     let score = match request.verifier {
-        Verifier::Keyed {
-            expected,
-            abs_tolerance,
-            rel_tolerance,
-        } => {
+        verifier @ (Verifier::Keyed { .. } | Verifier::Answer { .. }) => {
             let scoring = spawn_blocking(move || {
-                let answer = request.answer.as_deref();
-                synth_score::score_keyed(answer, &expected, abs_tolerance, rel_tolerance)
+                synth_score::score_text(&verifier, request.answer.as_deref()).unwrap_or_default()
             });
             let score = timeout(PATIENCE, scoring).await.map_err(|_| {
                 Refusal::new(
@@ -75,8 +62,10 @@ pub async fn score(
             })?;
             score.map_err(|error| failed(format!("scoring ended in the middle: {error}")))?
         }
-        Verifier::Answer { .. } | Verifier::Equivalent { .. } => {
-            return Err(Refusal::invalid("no such verifier is served"));
+        Verifier::Equivalent { .. } => {
+            return Err(Refusal::invalid(
+                "an `equivalent` verifier asks a model, and this server has none; `synth run` verifies by it",
+            ));
         }
         Verifier::Predictions(rule) => {
             let prediction = match request.files.get(&rule.file) {
@@ -87,10 +76,17 @@ pub async fn score(
                     from_sandbox(&service, &client, request.sandbox.as_deref(), &rule.file).await?
                 }
             };
-            let truth = truth_of(&service, &client, &rule.truth).await?;
+            let truth = uploaded(&service, &client, &rule.truth, "verifier.truth").await?;
+            let leaderboard = match &rule.reward {
+                Rewarding::Standing { leaderboard } => {
+                    let name = "verifier.reward.leaderboard";
+                    Some(uploaded(&service, &client, leaderboard, name).await?)
+                }
+                Rewarding::Value | Rewarding::Skill { .. } => None,
+            };
             service
                 .scorer
-                .score_predictions(&rule, prediction.as_deref(), &truth, None)
+                .score_predictions(&rule, prediction.as_deref(), &truth, leaderboard.as_deref())
                 .await
                 .map_err(|error| {
                     failed(format!("failed to start a process that scores: {error}"))
@@ -98,29 +94,26 @@ pub async fn score(
         }
     };
     service.metrics.scores.inc();
-    Ok(Json(Scored {
-        reward: score.reward,
-        success: score.success,
-        reason: score.reason,
-    }))
+    Ok(Json(score))
 }
 
-/// The truth: an upload of the client's, by its hash.
-async fn truth_of(
+/// What a rule reads beside the predictions: an upload of the client's, by its hash.
+async fn uploaded(
     service: &Service,
     client: &Client,
-    truth: &DataFile,
+    file: &DataFile,
+    name: &str,
 ) -> Result<Vec<u8>, Refusal> {
     let stored = service
         .uploads
-        .get(client, &truth.blake3.to_string())
+        .get(client, &file.blake3.to_string())
         .map_err(|refusal| Refusal {
-            message: format!("`verifier.truth`: {}", refusal.message),
+            message: format!("`{name}`: {}", refusal.message),
             ..refusal
         })?;
     let too_large = || {
         let most = service.limits.body_bytes;
-        Refusal::invalid(format!("`verifier.truth` has more than {most} bytes"))
+        Refusal::invalid(format!("`{name}` has more than {most} bytes"))
     };
     let size = tokio::fs::metadata(stored.path()).await.map(|it| it.len());
     if size
@@ -130,7 +123,7 @@ async fn truth_of(
         return Err(too_large());
     }
     tokio::fs::read(stored.path()).await.map_err(|error| {
-        let message = format!("failed to read the truth: {error}");
+        let message = format!("failed to read `{name}`: {error}");
         Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
     })
 }

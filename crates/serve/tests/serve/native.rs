@@ -417,6 +417,61 @@ async fn answers_and_files_are_scored_outside() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn answers_of_a_form_and_standings_are_scored_and_models_are_not_asked() {
+    let place = Place::start(Api::Native).await;
+    let score = async |body: Value| {
+        let answer = place.post("/v1/score", &body).await;
+        (
+            answer.status().as_u16(),
+            answer.json::<Value>().await.unwrap(),
+        )
+    };
+    let list = json!({
+        "type": "answer", "expected": {"form": "list", "values": ["a", "1.0"], "ordered": false},
+        "abs_tolerance": 0.0, "rel_tolerance": 0.0,
+    });
+    let (_, right) = score(json!({"verifier": list, "answer": "1, A"})).await;
+    assert_eq!(right["reward"], 1.0);
+    let (_, wrong) = score(json!({"verifier": list, "answer": "1"})).await;
+    assert_eq!(wrong["reason"], "1 elements instead of 2");
+
+    let upload = async |body: &'static str| -> Value {
+        let sent = place.request(Method::POST, "/v1/files").body(body);
+        let stored: Value = sent.send().await.unwrap().json().await.unwrap();
+        json!({"path": "x", "bytes": stored["bytes"], "blake3": stored["blake3"]})
+    };
+    let truth = upload("id,y\n1,1\n2,2\n").await;
+    let board = upload("{\"private_scores\": [0.5, 1.5]}").await;
+    let rule = |board: &Value| {
+        json!({
+            "type": "predictions", "file": "out.csv", "truth": truth, "keys": ["id"], "targets": ["y"], "metric": "mae",
+            "reward": {"by": "standing", "leaderboard": board}, "success": 0.9,
+        })
+    };
+    // One of two rows is wrong by 2.
+    let files = json!({"out.csv": "aWQseQoxLDMKMiwyCg=="});
+    let (_, placed) = score(json!({"verifier": rule(&board), "files": files})).await;
+    assert_eq!(
+        (&placed["reward"], &placed["value"]),
+        (&json!(0.5), &json!(1.0))
+    );
+    assert_eq!(placed["standing"]["rank"], 2);
+    let nowhere = json!({"path": "x", "bytes": 1, "blake3": "0".repeat(64)});
+    let (status, unknown) = score(json!({"verifier": rule(&nowhere), "files": files})).await;
+    assert!(status == 404 || status == 422, "{status}");
+    assert!(
+        unknown.to_string().contains("verifier.reward.leaderboard"),
+        "{unknown}"
+    );
+
+    let model = json!({"type": "equivalent", "question": "q", "reference": "r"});
+    let (status, refused) = score(json!({"verifier": model, "answer": "r"})).await;
+    assert_eq!(status, 422);
+    assert!(refused.to_string().contains("asks a model"), "{refused}");
+    place.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stop_lets_a_cell_end_and_takes_nothing_new() {
     let place = Place::start(Api::Native).await;
     let sandbox = place.open().await;
