@@ -81,9 +81,10 @@ fn files_of_agents_are_scored_for_a_task_of_a_run() {
         .find(|task| task["verifier"]["type"] == "predictions")
         .unwrap();
     let id = task["id"].as_str().unwrap();
-    let truth = task["verifier"]["truth"]["blake3"].as_str().unwrap();
+    let truth: Fingerprint =
+        serde_json::from_value(task["verifier"]["truth"]["blake3"].clone()).unwrap();
     let blobs = synth_pipeline::Blobs::open(&place.output().join("store")).unwrap();
-    let truth = blobs.read(truth.parse().unwrap()).unwrap();
+    let truth = blobs.read(truth).unwrap();
     place.write("work/files/a.csv", std::str::from_utf8(&truth).unwrap());
     place.write("work/files/b.csv", "half a fi");
 
