@@ -53,7 +53,7 @@ pub(super) fn walk<R: Read + Seek>(
     for index in 0..archive.len() {
         let (name, is_folder) = {
             let entry = archive
-                .by_index_raw(index)
+                .by_index_data(index)
                 .map_err(|error| of_zip(walk.name(), error))?;
             let name = entry
                 .name()

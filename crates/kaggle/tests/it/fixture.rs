@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use synth_fixtures::{Fault, Fixture, Host, KEY, Rest, Rule, TOKEN, USERNAME, World};
 use synth_kaggle::{
-    Artifact, Competition, CompetitionFilter, Credentials, Dialect, DownloadLimits, Fetched,
-    Kaggle, KaggleError, KaggleOptions, UnpackLimits, Version, unpack,
+    Artifact, Competition, CompetitionFilter, Credentials, DatasetFilter, Dialect, DownloadLimits,
+    Fetched, Kaggle, KaggleError, KaggleOptions, UnpackLimits, Version, unpack,
 };
 
 use crate::support::options_at;
@@ -211,6 +211,87 @@ async fn a_download_survives_every_fault_of_the_storage_host() {
     assert!(result.is_ok());
     let error = unpack(&path, &UnpackLimits::default(), &mut |_, _| Ok(())).unwrap_err();
     assert_eq!(error.reason(), "archive_truncated");
+}
+
+#[tokio::test]
+async fn datasets_are_listed_described_and_downloaded_by_anybody() {
+    let fixture = Fixture::start(World::small());
+    let known: Vec<_> = fixture.edit(|world| {
+        let row = |known: &synth_fixtures::world::Dataset| {
+            let files = known.files.iter().map(|file| file.name.clone()).collect();
+            (
+                format!("{}/{}", known.owner, known.slug),
+                known.licence_id.clone(),
+                files,
+            )
+        };
+        let rows: Vec<(String, String, BTreeSet<String>)> =
+            world.datasets.iter().map(row).collect();
+        rows
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x");
+    for (dialect, rest) in [
+        (Dialect::Rpc, Rest::Now),
+        (Dialect::Rest, Rest::Now),
+        (Dialect::Rest, Rest::Of2021),
+    ] {
+        fixture.wire(|wire| wire.rest = rest);
+        let kaggle = Kaggle::open(KaggleOptions {
+            dialect,
+            ..options(&fixture)
+        })
+        .unwrap();
+        let listed = kaggle
+            .list_datasets(&DatasetFilter::default())
+            .all()
+            .await
+            .unwrap();
+        let listed: BTreeSet<_> = listed.into_iter().map(|dataset| dataset.slug).collect();
+        assert!(
+            known.iter().all(|(slug, ..)| listed.contains(slug)),
+            "{listed:?}"
+        );
+        for (slug, licence, names) in &known {
+            let dataset = kaggle.get_dataset(slug).await.unwrap();
+            assert_eq!(&dataset.slug, slug);
+            let metadata = kaggle.dataset_metadata(slug).await.unwrap();
+            let by_display = dataset.license_name.as_deref().and_then(synth_kaggle::spdx);
+            if let Some(by_display) = by_display {
+                assert_eq!(metadata.licence().as_deref(), Some(by_display), "{slug}");
+            } else {
+                assert_eq!(synth_kaggle::spdx(licence), None, "{slug}");
+            }
+            let files = kaggle
+                .list_dataset_files(slug)
+                .unwrap()
+                .all()
+                .await
+                .unwrap();
+            let files: BTreeSet<_> = files.iter().map(|file| file.path().to_owned()).collect();
+            assert_eq!(&files, names, "{slug}");
+            let name = files.first().unwrap().clone();
+            let artifact = Artifact::DatasetFile {
+                dataset: slug.clone(),
+                path: name,
+                version: None,
+            };
+            let limits = DownloadLimits::default();
+            let downloaded = kaggle
+                .download(&artifact, &path, &limits, &|_| {})
+                .await
+                .unwrap();
+            assert!(downloaded.bytes > 0);
+        }
+    }
+    assert_eq!(
+        open(&fixture)
+            .get_dataset("nobody/nothing")
+            .await
+            .unwrap_err()
+            .reason(),
+        "gone"
+    );
 }
 
 #[tokio::test]
