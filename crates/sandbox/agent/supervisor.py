@@ -52,7 +52,7 @@ def main():
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # no handler: process 1 then takes no such signal from inside
     os.umask(0o022)
     pass_ids()
-    agent.warm()
+    agent.warm(all=sys.argv.pop() == "warm")  # as `synth` says; a cell finds no argument
     shell, recorder = agent.make_shell()
     gc.collect()
     gc.freeze()

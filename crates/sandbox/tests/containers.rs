@@ -25,6 +25,7 @@ const ENGINE: &str = "/var/run/docker.sock";
 /// Two containers are kept warm.
 fn config() -> SandboxConfig {
     let mut config = support::docker_config();
+    config.docker.preload = true;
     config.docker.warm = 2;
     config
 }

@@ -606,6 +606,8 @@ pub struct DockerConfig {
     pub gpus: u32,
     /// Started containers that wait for the next trajectory on the same data, on each host.
     pub warm: usize,
+    /// Whether pandas, scikit-learn and the like are imported before a container is handed out.
+    pub preload: bool,
     /// Which of `sandbox.images` a task runs in, by its domain; the default image for all others.
     #[serde(default)]
     pub by_domain: BTreeMap<String, String>,

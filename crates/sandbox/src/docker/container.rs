@@ -226,6 +226,7 @@ fn body(
         device_requests: (config.gpus > 0).then(|| vec![gpus]),
         ..HostConfig::default()
     };
+    let imports = if config.preload { "warm" } else { "bare" };
     ContainerCreateBody {
         image: Some(key.image.clone()),
         hostname: Some("sandbox".into()),
@@ -233,7 +234,7 @@ fn body(
         working_dir: Some("/".into()),
         entrypoint: Some(Vec::new()),
         cmd: Some(
-            ["/usr/bin/python3", "-s", "-B", "-c", BOOTSTRAP]
+            ["/usr/bin/python3", "-s", "-B", "-c", BOOTSTRAP, imports]
                 .map(String::from)
                 .into(),
         ),

@@ -12,6 +12,8 @@ pub fn docker_config() -> SandboxConfig {
     };
     config.docker.image = "synth".into();
     config.docker.warm = 0;
+    // Most of a cold start is imports, which few facts are about.
+    config.docker.preload = false;
     config
 }
 
