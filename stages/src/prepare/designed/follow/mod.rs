@@ -14,6 +14,8 @@ mod wording;
 #[cfg(test)]
 mod examples;
 #[cfg(test)]
+pub(super) mod executed;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;

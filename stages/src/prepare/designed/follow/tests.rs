@@ -4,10 +4,10 @@ use serde_json::json;
 
 use super::super::recipe::{Feature, Format, Imputer, Model, Problem, Recipe, Scaler, Within};
 use super::examples::recipe;
-use super::mutants::disobedient;
+use super::mutants::{ENDINGS, disobedient};
 use super::solution::{Shortcut, solution};
-use super::worded;
 use super::wording::{WORDINGS, instructions};
+use super::{judged, predictions, worded};
 
 /// A recipe of the other kind: several targets, several tables, no categories, no seed.
 fn other() -> Recipe {
@@ -243,4 +243,89 @@ fn each_instruction_can_be_disobeyed_and_only_those_that_there_are() {
     codes.sort();
     codes.dedup();
     assert_eq!(codes.len(), all, "two solutions are the same");
+}
+
+#[test]
+fn only_solutions_that_ran_are_counted() {
+    let recipe = recipe();
+    let truth = b"row_id,mood\n1,a\n2,b\n".to_vec();
+    let all = disobedient(&recipe);
+    let endings = r#"["ran", "ran", "same", {"failed": "ValueError: no"}]"#;
+    let files = [
+        (ENDINGS.to_owned(), endings.as_bytes().to_vec()),
+        (all[0].file.clone(), truth.clone()),
+        (all[1].file.clone(), b"row_id,mood\n1,a\n2,a\n".to_vec()),
+    ];
+    let judge = |truth: &[u8], files: &[(String, Vec<u8>)]| {
+        let files = files.iter().cloned().collect();
+        judged(
+            &recipe,
+            String::new(),
+            String::new(),
+            truth.to_vec(),
+            &all,
+            &files,
+        )
+    };
+    let followed = judge(&truth, &files).unwrap();
+    let separated: Vec<bool> = followed
+        .mutants
+        .iter()
+        .map(|mutant| mutant.separated)
+        .collect();
+    assert_eq!(separated, [false, true]);
+    assert!((followed.separated - 0.5).abs() < 1e-9);
+    assert_eq!(followed.remarks.len(), all.len() - 2);
+    assert!(
+        followed.remarks[1].ends_with("failed: ValueError: no"),
+        "{:?}",
+        followed.remarks
+    );
+    assert!(
+        followed.remarks[2].ends_with("no time was left"),
+        "{:?}",
+        followed.remarks
+    );
+
+    let nobody = judge(&truth, &[]).unwrap();
+    assert!(nobody.mutants.is_empty() && nobody.separated == 0.0);
+    let constant = judge(b"row_id,mood\n1,a\n2,a\n", &files).unwrap_err();
+    assert_eq!(constant.reason, "degenerate_reference");
+}
+
+#[test]
+fn predictions_that_say_nothing_are_noticed() {
+    let numbers = Recipe {
+        problem: Problem::Regression,
+        targets: vec!["y".to_owned()],
+        ..recipe()
+    };
+    let sound = |cells: [&str; 3]| {
+        let text = format!("row_id,y\n1,{}\n2,{}\n3,{}\n", cells[0], cells[1], cells[2]);
+        predictions::sound(&numbers, text.as_bytes())
+    };
+    assert_eq!(sound(["1", "2", "2"]), Ok(()));
+    for cells in [
+        ["2", "2.0000000001", "2"],
+        ["1", "", "2"],
+        ["1", "nan", "2"],
+        ["1", "2", "inf"],
+    ] {
+        assert!(sound(cells).is_err(), "{cells:?}");
+    }
+    assert!(predictions::sound(&numbers, b"row_id,x\n1,2\n").is_err());
+    assert!(predictions::sound(&numbers, b"row_id,y\n").is_err());
+    assert!(predictions::sound(&numbers, b"row_id,y\n1\n").is_err());
+}
+
+#[test]
+fn two_runs_that_differ_are_told_apart_by_line() {
+    assert_eq!(
+        predictions::difference(b"id,y\n1,2\n", b"id,y\n1,3\n"),
+        "two runs differ, first in line 2: `1,2` and `1,3`"
+    );
+    assert_eq!(
+        predictions::difference(b"id\n1\n", b"id\n"),
+        "two runs wrote 2 and 1 lines"
+    );
 }
