@@ -98,8 +98,12 @@ pub(super) fn all() -> Vec<Dataset> {
         ending: "zip",
     };
 
-    let tiny = titled(5107, "tiny", "Tiny", "Four rows", &[])
+    let mut tiny = titled(5107, "tiny", "Tiny", "Four rows", &[])
         .file("tiny.csv", "a,b,c\n1,2,x\n2,3,y\n3,4,x\n4,5,y\n");
+    (tiny.licence, tiny.licence_id) = (
+        "Database: Open Database, Contents: Database Contents".into(),
+        "DbCL-1.0".into(),
+    );
 
     let mut pictures = titled(
         5108,

@@ -22,8 +22,8 @@ fn bicycles() -> Dataset {
         &["technique > time series analysis"],
     );
     (dataset.licence, dataset.licence_id) = (
-        "Database: Open Database, Contents: Database Contents".into(),
-        "DbCL-1.0".into(),
+        "Attribution 4.0 International (CC BY 4.0)".into(),
+        "CC-BY-4.0".into(),
     );
     let mut dice = dice("bicycle-hires");
     let mut table = Table::new(&["time", "station", "temperature", "holiday", "hires"]);
