@@ -14,7 +14,7 @@ pub(crate) use split::pinned_split;
 
 use async_trait::async_trait;
 use serde::Serialize;
-use synth_core::config::Config;
+use synth_core::config::{Config, SourceConfig};
 use synth_core::{
     Checks, DataFile, Limits, Metric, Origin, Predictions, Rewarding, Split, Target, TargetKind,
     Task, TaskId, TaskKind, Verifier,
@@ -113,11 +113,23 @@ impl Stage<Services> for Prepare {
         .to_vec()
     }
 
-    fn estimate(&self, _: &Config) -> synth_pipeline::Estimate {
+    // Two designs for each source of the origins that are designed for, where any place of the configuration has such sources.
+    fn estimate(&self, config: &Config) -> synth_pipeline::Estimate {
+        let origins = &config.prepare.designed.origins;
+        let is_designed = config.sources.values().any(|source| {
+            let origin = match source {
+                SourceConfig::KaggleCompetitions(_) => Some(Origin::Competition),
+                SourceConfig::KaggleDatasets(_) => Some(Origin::Dataset),
+                SourceConfig::Bundled { .. } | SourceConfig::Folder { .. } => Some(Origin::Folder),
+                _ => None,
+            };
+            origin.is_some_and(|origin| origins.contains(&origin))
+        });
+        let calls = if is_designed { 2.0 } else { 0.0 };
         synth_pipeline::Estimate {
-            records: 2.0,
-            calls: 0.0,
-            tokens: 0.0,
+            records: 2.0 + calls,
+            calls,
+            tokens: calls * 3000.0,
         }
     }
 

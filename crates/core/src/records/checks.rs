@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Checks {
-    /// What simple predictors earn: `constant`, `chance`, `last_value`, `seasonal_naive`, `forest`.
+    /// What simple predictors earn: `constant`, `chance`, `last_value`, `seasonal_naive`, `linear`,
+    /// `forest`.
     pub baselines: Vec<Baseline>,
     /// The best reward of a predictor that learns nothing.
     pub floor: Option<f64>,

@@ -1,4 +1,5 @@
-//! How far simple predictors get: those that learn nothing give a task its floor, a forest says whether there is anything to learn.
+//! How far simple predictors get: those that learn nothing give a task its floor, a forest and a line say whether there is anything
+//! to learn.
 
 use std::collections::BTreeMap;
 
@@ -16,9 +17,9 @@ use super::times::{self, Seconds};
 use crate::Cx;
 
 const FOREST: &str = include_str!("forest.py");
-/// The forest's file.
-const FOREST_FILE: &str = "forest.csv";
-/// Rows that a forest learns from: with more it could run out of its time.
+/// What learns, and the file that it writes.
+const LEARNERS: [(&str, &str); 2] = [("linear", "linear.csv"), ("forest", "forest.csv")];
+/// Rows that they learn from: with more they could run out of their time.
 const MOST_ROWS: usize = 20_000;
 /// The column that tells a forest the time.
 const SECONDS: &str = "@seconds";
@@ -72,17 +73,24 @@ pub(super) async fn measure(
     }
     let floor = best(&baselines);
     let mut remarks = Vec::new();
-    let forest = match forest(cx, rule, sides, label, seed, limits).await? {
-        Ok(bytes) => score(rule, truth, "forest", &bytes),
+    let learnt = match learnt(cx, rule, sides, label, seed, limits).await? {
+        Ok(files) => files,
         Err(problem) => {
-            remarks.push(format!("the forest failed: {problem}"));
-            score(rule, truth, "forest", b"")
+            remarks.push(format!("the baselines that learn failed: {problem}"));
+            BTreeMap::new()
         }
     };
+    let learners: Vec<Baseline> = LEARNERS
+        .iter()
+        .map(|(name, file)| {
+            let prediction = learnt.get(*file).map(Vec::as_slice).unwrap_or_default();
+            score(rule, truth, name, prediction)
+        })
+        .collect();
     let settings = &cx.config.prepare.designed;
     let margin = margin(sides.labels, sides.test.rows(), settings.min_signal);
-    let solvable = forest.reward >= floor + margin;
-    baselines.push(forest);
+    let solvable = best(&learners) >= floor + margin;
+    baselines.extend(learners);
     if settings.drop_no_signal
         && let Err(refusal) = has_signal(&baselines, margin)
     {
@@ -279,15 +287,15 @@ pub(super) fn naive_error(
     .or_else(|| error(1))
 }
 
-/// What a forest predicts; `Err` in the result says why it did not.
-async fn forest(
+/// What a forest and a line predict; `Err` in the result says why they did not.
+async fn learnt(
     cx: &Cx<'_>,
     rule: &Predictions,
     sides: &Sides<'_>,
     label: &str,
     seed: u64,
     limits: &Limits,
-) -> Result<Result<Vec<u8>, String>, WorkError> {
+) -> Result<Result<BTreeMap<String, Vec<u8>>, String>, WorkError> {
     let timed = |frame: &Frame, times: Option<&[Seconds]>| {
         let mut frame = frame.clone();
         if let Some(times) = times {
@@ -358,20 +366,14 @@ async fn forest(
         seed,
         limits,
     };
-    let mut ran = script.run(cx.services, cx.blobs, &[FOREST_FILE]).await?;
-    Ok(match ran.files.remove(FOREST_FILE) {
-        Some(bytes) if ran.observation.outcome == CellOutcome::Ok => Ok(bytes),
-        _ => Err(ran
-            .observation
-            .stderr
-            .lines()
-            .rev()
-            .find(|line| !line.trim().is_empty())
-            .unwrap_or("it wrote nothing")
-            .chars()
-            .take(200)
-            .collect()),
-    })
+    let outputs = LEARNERS.map(|(_, file)| file);
+    let ran = script.run(cx.services, cx.blobs, &outputs).await?;
+    if ran.observation.outcome == CellOutcome::Ok {
+        return Ok(Ok(ran.files));
+    }
+    let said = ran.observation.stderr.lines().rev();
+    let last = said.into_iter().find(|line| !line.trim().is_empty());
+    Ok(Err(last.unwrap_or("it ended").chars().take(200).collect()))
 }
 
 #[cfg(test)]
@@ -494,8 +496,8 @@ mod tests {
 
     #[test]
     fn chance_draws_labels_as_frequent_as_the_known_ones() {
-        let rows: String = (0..200).map(|i| format!("{i},{}\n", i % 2)).collect();
-        let train = frame(&format!("row_id,y\n{rows}"));
+        let rows: Vec<String> = (0..200).map(|i| format!("{i},{}", i % 2)).collect();
+        let train = frame(&format!("row_id,y\n{}\n", rows.join("\n")));
         let test = train.select(["row_id"]);
         let sides = Sides {
             train: &train,

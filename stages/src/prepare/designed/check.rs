@@ -110,7 +110,24 @@ pub(super) fn check(
         )?;
     }
 
-    let listed = existing(frame, &design.features, "unknown_feature", "features")?;
+    let mut listed = Vec::new();
+    for name in &design.features {
+        match existing(
+            frame,
+            std::slice::from_ref(name),
+            "unknown_feature",
+            "features",
+        ) {
+            Ok(found) => listed.extend(
+                found
+                    .into_iter()
+                    .filter(|name| !listed.contains(name))
+                    .collect::<Vec<_>>(),
+            ),
+            Err(refusal) if strict => return Err(refusal),
+            Err(refusal) => remarks.push(refusal.message),
+        }
+    }
     let mut features = Vec::new();
     for name in listed.into_iter().filter(|name| !entities.contains(name)) {
         match feature(&used, &name, &targets, problem, config) {
@@ -120,11 +137,8 @@ pub(super) fn check(
         }
     }
     features.truncate(config.max_features as usize);
-    if features.len() < 2 {
-        return refuse(
-            "too_few_features",
-            format!("{} of the features hold; a task needs two", features.len()),
-        );
+    if features.is_empty() {
+        return refuse("too_few_features", "none of the features holds");
     }
     let kept: Vec<&str> = used
         .columns
@@ -683,7 +697,7 @@ mod tests {
             (class(&["label"], &["x", "constant"]), "constant_feature"),
             (class(&["label"], &["x", "id"]), "feature_is_id"),
             (class(&["label"], &["x", "note"]), "feature_is_free_text"),
-            (class(&["label"], &["x"]), "too_few_features"),
+            (class(&["label"], &[]), "too_few_features"),
         ] {
             assert_eq!(reason, expected);
         }
@@ -715,10 +729,14 @@ mod tests {
 
     #[test]
     fn the_last_check_leaves_out_what_does_not_hold() {
-        let design = design("classification", &["label"], &["x", "note", "kind", "flag"]);
+        let design = design(
+            "classification",
+            &["label"],
+            &["x", "note", "kind", "flag", "shade"],
+        );
         let checked = check(&table(), &design, &config(), false).unwrap();
         assert_eq!(checked.features, ["x", "kind"]);
-        assert_eq!(checked.remarks.len(), 2);
+        assert_eq!(checked.remarks.len(), 3);
     }
 
     #[test]

@@ -1,10 +1,13 @@
-"""Predicts the test rows of a task with random forests, to see whether there is anything to learn."""
+"""Predicts the test rows of a task with forests and with straight lines, to see whether there is anything to learn."""
 
 import json
 
 import numpy as np
 import pandas as pd
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 task = json.loads(__PARAMETERS__)
 text = {name: str for name in task["text"]}
@@ -27,7 +30,7 @@ def features(rows):
         seconds = rows[task["time"]]
         at = pd.to_datetime(seconds, unit="s")
         columns["@elapsed"] = seconds - train[task["time"]].min()
-        for part in ("year", "month", "day", "dayofweek", "dayofyear", "hour", "minute"):
+        for part in ("year", "month", "day", "day_of_week", "day_of_year", "hour", "minute"):
             columns["@" + part] = getattr(at.dt, part)
     return pd.DataFrame(columns, index=rows.index).fillna(0).astype(float)
 
@@ -68,7 +71,19 @@ def predict(known, values, asked):
     return straight, line + forest(known_features, values - fitted, asked_features)
 
 
+def linear(known, values, asked):
+    """A line through all features, a level for each month, weekday, hour and category of few."""
+    both = features(pd.concat([known, asked], ignore_index=True))
+    levels = [name for name in both if name in ("@month", "@day_of_week", "@hour") or name in text]
+    levels = [name for name in levels if both[name].nunique() <= 50]
+    both = pd.get_dummies(both, columns=levels, dtype=float)
+    model = LogisticRegression(max_iter=300) if task["labels"] else Ridge(alpha=1.0)
+    pipeline = make_pipeline(StandardScaler(), model).fit(both.iloc[: len(known)], values)
+    return pipeline.predict(both.iloc[len(known) :])
+
+
 predictions = test[task["keys"]].copy()
+lines = predictions.copy()
 for target in task["targets"]:
     values = train[target].to_numpy()
     choice = 0
@@ -81,4 +96,6 @@ for target in task["targets"]:
             errors = [np.mean((late[target].to_numpy(float) - one) ** 2) for one in tried]
             choice = int(np.argmin(errors))
     predictions[target] = predict(train, values, test)[choice]
+    lines[target] = linear(train, values, test)
 predictions.to_csv("forest.csv", index=False)
+lines.to_csv("linear.csv", index=False)

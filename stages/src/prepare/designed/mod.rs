@@ -24,6 +24,8 @@ mod split;
 mod tabular;
 mod times;
 
+use std::collections::BTreeSet;
+
 use synth_core::{DataFile, Source, TableSummary, Task, TaskKind};
 use synth_pipeline::{Rejected, StageError, WorkError};
 
@@ -101,7 +103,7 @@ pub(super) async fn tasks(cx: &Cx<'_>, source: &Source, open: &Task) -> Result<M
         .await?;
         match checked {
             Ok(checked) => {
-                made.extend(tabular::tasks(cx, source, open, &table.path, &checked).await?)
+                made.extend(tabular::tasks(cx, source, open, &table.path, &checked).await?);
             }
             Err(refusal) => made.rejected.push(refusal.of(source, "table design")),
         }
@@ -120,7 +122,7 @@ pub(super) async fn tasks(cx: &Cx<'_>, source: &Source, open: &Task) -> Result<M
             .await?;
             match checked {
                 Ok(series) => {
-                    made.extend(forecast::tasks(cx, source, open, &table.path, &series).await?)
+                    made.extend(forecast::tasks(cx, source, open, &table.path, &series).await?);
                 }
                 Err(refusal) => made.rejected.push(refusal.of(source, "series design")),
             }
@@ -216,19 +218,12 @@ fn sample(frame: &Frame, most: usize, seed: u64) -> Vec<usize> {
 fn has_times(frame: &Frame) -> bool {
     const LOOKED_AT: usize = 50;
     frame.columns.iter().any(|column| {
-        let cells = || {
-            column
-                .cells
-                .iter()
-                .map(String::as_str)
-                .filter(|cell| !cell.is_empty())
-                .take(LOOKED_AT)
-        };
+        let filled = column.cells.iter().filter(|cell| !cell.is_empty());
+        let cells: Vec<&str> = filled.take(LOOKED_AT).map(String::as_str).collect();
         // A column of one year throughout tells no times.
-        let varies = cells().collect::<std::collections::BTreeSet<_>>().len() > 1;
-        varies
-            && (column.kind != Kind::Number || cells().all(|cell| cell.ends_with(".0")))
-            && times::could_be_times(cells())
+        let varies = cells.iter().collect::<BTreeSet<_>>().len() > 1;
+        let is_whole = column.kind != Kind::Number || cells.iter().all(|cell| cell.ends_with(".0"));
+        varies && is_whole && times::could_be_times(&cells)
     })
 }
 
@@ -292,10 +287,14 @@ mod tests {
         synth_core::config::load(&[]).unwrap().prepare.designed
     }
 
+    fn lines(rows: impl Iterator<Item = String>) -> String {
+        rows.collect()
+    }
+
     #[test]
     fn tables_that_are_worth_no_design_are_refused_with_a_reason() {
         let reason = |bytes: &[u8]| typed("t.csv", bytes, &settings(), 1).err().unwrap().reason;
-        let column: String = (0..300).map(|i| format!("{i}\n")).collect();
+        let column = lines((0..300).map(|i| format!("{i}\n")));
         assert_eq!(reason(format!("x\n{column}").as_bytes()), "too_few_columns");
         assert_eq!(reason(b"x,y\n1,2\n3,4\n"), "too_few_rows");
         assert_eq!(reason(b""), "unreadable_table");
@@ -309,9 +308,7 @@ mod tests {
     fn a_long_table_is_sampled_and_a_long_series_keeps_its_end() {
         let mut settings = settings();
         settings.max_rows = 150;
-        let rows: String = (0..400)
-            .map(|i| format!("{},{}\n", (i * 7919) % 1_000_003, i % 3))
-            .collect();
+        let rows = lines((0..400).map(|i| format!("{},{}\n", (i * 7919) % 1_000_003, i % 3)));
         let sampled = typed("t.csv", format!("x,y\n{rows}").as_bytes(), &settings, 1)
             .ok()
             .unwrap()
@@ -322,9 +319,9 @@ mod tests {
             .unwrap()
             .frame;
         assert_eq!(again, sampled);
-        let rows: String = (0..400)
-            .map(|i| format!("{},{}\n", times::write("%Y-%m-%d", i * 86_400), i % 3))
-            .collect();
+        let rows = lines(
+            (0..400).map(|i| format!("{},{}\n", times::write("%Y-%m-%d", i * 86_400), i % 3)),
+        );
         let series = typed("t.csv", format!("x,y\n{rows}").as_bytes(), &settings, 1)
             .ok()
             .unwrap()
