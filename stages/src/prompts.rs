@@ -44,6 +44,7 @@ prompts! {
     SOLVE = "trajectories/solve";
     PREDICT = "trajectories/predict";
     EQUIVALENT = "trajectories/equivalent";
+    COMPETE = "trajectories/compete";
     GRADE = "judge/grade";
     VALID = "filter/valid";
 }

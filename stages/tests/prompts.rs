@@ -181,6 +181,41 @@ fn the_designs() {
 }
 
 #[test]
+fn the_competition() {
+    let inputs = |more: Value| {
+        context! {
+            train_file => "train.csv",
+            sample_file => "sample_submission.csv",
+            keys => ["id"],
+            rows => 40,
+            submission_file => "submission.csv",
+            files => [context! { path => "train.csv", bytes => 1234 }],
+            turns => 15,
+            cell_seconds => 60,
+            total_seconds => 300,
+            memory_mib => 2048,
+            ..more
+        }
+    };
+    let number = context! {
+        test_file => "test.csv", table_key => Value::from(()), targets => ["prediction"], known_as => "price",
+        class_column => Value::from(()), classes => Vec::<Value>::new(), form => "number", most => 0, metric => "rmse", is_max => false,
+        grading => "time", graded_by => "day", evaluation => "Scored by RMSE.", more_files => 3, absent => ["lost.csv"], teams => 120,
+    };
+    insta::assert_snapshot!("compete_number", render(&prompts::COMPETE, inputs(number)));
+    let classes = context! {
+        test_file => Value::from(()), table_key => "image", targets => ["y_a", "y_b"], known_as => Value::from(()), class_column => "y",
+        classes => [context! { column => "y_a", label => "a" }, context! { column => "y_b", label => "b" }],
+        form => "probability", most => 0, metric => "multiclass_log_loss", is_max => false, grading => "stratified",
+        graded_by => Value::from(()), evaluation => "", more_files => 0, absent => Vec::<Value>::new(), teams => Value::from(()),
+    };
+    insta::assert_snapshot!(
+        "compete_classes",
+        render(&prompts::COMPETE, inputs(classes))
+    );
+}
+
+#[test]
 fn the_judgement() {
     let facts = ExecutionFacts {
         cells: 3,

@@ -312,7 +312,7 @@ pub fn metric_by_name(name: &str) -> Option<Metric> {
 
 /// The metric that an Evaluation page, in Markdown, declares; else what it says instead, as a quote.
 pub fn metric_in_text(page: &str) -> Result<Metric, String> {
-    let page = without_formulas(head(page));
+    let page = without_addresses(&without_formulas(head(page)));
     let all = words(&page);
     if let Some(phrase) = ELSEWHERE.iter().find(|phrase| has_phrase(&all, phrase)) {
         return Err(format!("it says `{phrase}`"));
@@ -562,6 +562,27 @@ fn without_formulas(text: &str) -> String {
     kept
 }
 
+/// Without addresses: what a link points to is often the article on a family of metrics.
+fn without_addresses(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = ["http://", "https://"]
+        .iter()
+        .filter_map(|scheme| rest.find(scheme))
+        .min()
+    {
+        kept.push_str(&rest[..at]);
+        let end = rest[at..]
+            .find(|character: char| {
+                character.is_whitespace() || matches!(character, ')' | '>' | '"')
+            })
+            .unwrap_or(rest.len() - at);
+        rest = &rest[at + end..];
+    }
+    kept.push_str(rest);
+    kept
+}
+
 fn head(text: &str) -> &str {
     let mut end = text.len().min(MOST_BYTES);
     while !text.is_char_boundary(end) {
@@ -676,6 +697,10 @@ mod tests {
             ("The accuracy of forecasts is measured by MAPE.", "mape"),
             ("Submissions are evaluated using theR2 score.", "r2"),
             ("Your metric is R² here.", "r2"),
+            (
+                "Scored by the [F1 score](https://x.example/wiki/F-score).",
+                "f1",
+            ),
             ("The score is \\(R^2\\).", "r2"),
             ("Evaluated by MAP@3: $$MAP@5 = 1$$", "map@3"),
             ("Evaluated by mean average precision at 12.", "map@12"),

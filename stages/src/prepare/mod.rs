@@ -88,6 +88,7 @@ impl Stage<Services> for Prepare {
         &[
             "prepare.test_share",
             "prepare.min_test_rows",
+            "prepare.competitions",
             "prepare.limits",
             "prepare.designed",
             "run.seed",
@@ -101,6 +102,7 @@ impl Stage<Services> for Prepare {
     fn prompts(&self) -> Vec<&'static str> {
         [
             prompts::PREDICT,
+            prompts::COMPETE,
             prompts::TABLES,
             prompts::DESIGN_TABLE,
             prompts::DESIGN_SERIES,
@@ -216,7 +218,12 @@ fn open_task(cx: &Cx<'_>, prepared: &Prepared) -> Task {
             .cloned()
             .collect(),
         tables: tables.clone(),
-        context: join(&source.pages.description, &source.pages.data),
+        context: match source.origin {
+            Origin::Competition => competition::context(&source.pages),
+            Origin::Dataset | Origin::Suite | Origin::Folder => {
+                join(&source.pages.description, &source.pages.data)
+            }
+        },
         prompt: String::new(),
         constraints: String::new(),
         answer_format: String::new(),

@@ -289,6 +289,8 @@ pub struct PrepareConfig {
     pub test_share: f64,
     /// Rows of a hidden test, at least.
     pub min_test_rows: u64,
+    /// How competitions become tasks.
+    pub competitions: CompetitionsConfig,
     /// The limits of a trajectory.
     pub limits: LimitsConfig,
     /// Tasks that a model designs over a table and code checks.
@@ -337,6 +339,20 @@ pub struct DesignedConfig {
     pub drop_no_signal: bool,
     /// How the designer samples.
     pub sampling: Sampling,
+}
+
+/// How competitions become tasks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CompetitionsConfig {
+    /// Files of a competition, at most.
+    pub max_files: u64,
+    /// Bytes of a training table, a test table or a sample submission, at most.
+    pub max_table_bytes: u64,
+    /// Rows that are held back to grade by, at most.
+    pub max_test_rows: u64,
+    /// Whether agents may also read the competition's own test table.
+    pub original_test: bool,
 }
 
 /// The limits of a trajectory.
