@@ -53,7 +53,7 @@ pub fn read(text: &str) -> Option<Contest> {
     {
         return None;
     }
-    let facts = text.rsplit_once("## Facts")?.1;
+    let facts = text.split_once("## Facts")?.1;
     let fact = |name: &str| {
         facts.lines().find_map(|line| {
             line.trim()

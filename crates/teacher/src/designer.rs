@@ -191,7 +191,8 @@ fn table_design(shown: &Shown) -> Result<Value, String> {
                 && !shown.is_refused(&column.name, "needs")
         })
         .map(|(place, column)| {
-            let last = i64::from(place + 1 == table.columns.len());
+            let last = i64::from(place + 1 == table.columns.len())
+                * if column.kind == "text" { 2 } else { 1 };
             let score = relevance(&column.name, &shown.title) + 2 * last;
             (score, place, column)
         })

@@ -11,15 +11,15 @@ const HEADINGS: [&str; 4] = [
     "# Question",
     "# Reference answer",
     "# Answer",
-    "# Your judgement",
+    "# Your verdict",
 ];
 
 /// The judgement as strict JSON.
 pub fn judge(message: &str) -> String {
     let part = |heading: &str| section(message, heading, &HEADINGS).unwrap_or_default();
     let (reference, answer) = (part("# Reference answer"), part("# Answer"));
-    let (equivalent, rationale) = compare(&reference, &answer);
-    json!({"equivalent": equivalent, "rationale": rationale}).to_string()
+    let (is_equivalent, reason) = compare(&reference, &answer);
+    json!({"equivalent": if is_equivalent { "yes" } else { "no" }, "reason": reason}).to_string()
 }
 
 fn compare(reference: &str, answer: &str) -> (bool, String) {

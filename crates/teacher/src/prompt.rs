@@ -152,9 +152,6 @@ pub fn names(text: &str) -> Vec<String> {
 
 /// What a message asks for, seen from its structure.
 pub fn request(message: &str) -> Request {
-    if message.contains("# Your judgement") && message.contains("`plausibility`") {
-        return Request::Judge;
-    }
     let starts = |opening: &str| message.trim_start().starts_with(opening);
     if starts("You design a prediction task over a table") {
         return Request::Design { series: false };
@@ -165,8 +162,11 @@ pub fn request(message: &str) -> Request {
     if starts("You decide whether a Kaggle competition can become a task") {
         return Request::Valid;
     }
-    if message.contains("# Reference answer") && message.contains("\"equivalent\"") {
+    if starts("You decide whether an answer says the same as a reference answer") {
         return Request::Equivalent;
+    }
+    if message.contains("# Your judgement") && message.contains("`plausibility`") {
+        return Request::Judge;
     }
     if message.contains("<query>") && message.contains("<reference>") {
         let count = COUNT

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::prompt::Table;
 
 /// Words of columns that are worth predicting, with how much they say so.
-const TARGETS: [(&str, i64); 58] = [
+const TARGETS: [(&str, i64); 62] = [
     ("target", 9),
     ("label", 8),
     ("class", 6),
@@ -64,6 +64,10 @@ const TARGETS: [(&str, i64); 58] = [
     ("energy", 5),
     ("satisfaction", 6),
     ("total", 2),
+    ("ripeness", 6),
+    ("stage", 5),
+    ("severity", 6),
+    ("mood", 6),
 ];
 
 /// How much a column's name says that it is worth predicting.
