@@ -9,6 +9,7 @@
     reason = "a test that cannot go on fails; its figures are read by people"
 )]
 
+mod competitions;
 mod designed;
 mod disk;
 mod faults;
