@@ -9,12 +9,16 @@ pub fn auc(positives: &[bool], scores: &[f64]) -> Result<f64, String> {
     if positive == 0 || negative == 0 {
         return Err("hidden truth: one class only, auc is not defined".to_owned());
     }
-    let mut order: Vec<usize> = (0..scores.len()).collect();
-    order.sort_unstable_by(|a, b| scores[*a].total_cmp(&scores[*b]));
+    let mut ranked: Vec<(f64, bool)> = scores
+        .iter()
+        .copied()
+        .zip(positives.iter().copied())
+        .collect();
+    ranked.sort_unstable_by(|(a, _), (b, _)| a.total_cmp(b));
     // Twice the pairs won, so that halves stay whole numbers.
     let (mut won, mut below) = (0_u128, 0_u128);
-    for tied in order.chunk_by(|a, b| same(scores[*a], scores[*b])) {
-        let ahead = tied.iter().filter(|row| positives[**row]).count() as u128;
+    for tied in ranked.chunk_by(|(a, _), (b, _)| same(*a, *b)) {
+        let ahead = tied.iter().filter(|(_, positive)| *positive).count() as u128;
         let behind = tied.len() as u128 - ahead;
         won += ahead * (2 * below + behind);
         below += behind;

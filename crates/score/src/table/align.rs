@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
+
 use super::{Column, Table};
 use crate::quoted;
 
@@ -58,7 +60,9 @@ struct Codes {
 impl Codes {
     /// The keys so far, told apart by one more column.
     fn with(self, truth: &Column, prediction: &Column, first: bool) -> Self {
-        let mut values: HashMap<Value, u32> = HashMap::with_capacity(self.truth.len());
+        // Only the truth fills the maps, so that no prediction can make them slow.
+        let mut values: HashMap<Value, u32, RandomState> =
+            HashMap::with_capacity_and_hasher(self.truth.len(), RandomState::default());
         let of_truth: Vec<u32> = each(truth)
             .map(|value| {
                 let next = code(values.len());
@@ -72,7 +76,8 @@ impl Codes {
                 truth: of_truth,
             };
         }
-        let mut pairs: HashMap<(u32, u32), u32> = HashMap::with_capacity(self.truth.len());
+        let mut pairs: HashMap<(u32, u32), u32, RandomState> =
+            HashMap::with_capacity_and_hasher(self.truth.len(), RandomState::default());
         let truth = self
             .truth
             .into_iter()

@@ -135,8 +135,13 @@ pub fn number(cell: &str) -> Option<f64> {
 }
 
 fn is_missing(cell: &str) -> bool {
-    // The longest has nine bytes: most cells need no comparison.
-    cell.len() <= 9 && MISSING.contains(&cell)
+    // What most cells begin with, and the length of the longest, spare most comparisons.
+    match cell.as_bytes() {
+        [] => true,
+        [b'1', rest @ ..] => rest.starts_with(b".#") && MISSING.contains(&cell),
+        [b'#' | b'-' | b'<' | b'N' | b'n', ..] => cell.len() <= 9 && MISSING.contains(&cell),
+        _ => false,
+    }
 }
 
 enum Unfit {
