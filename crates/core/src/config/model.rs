@@ -247,7 +247,7 @@ pub struct CompetitionRules {
     pub metric_direction: bool,
     /// Competitions that are left out by name; `mle-bench-lite` stands for that benchmark's.
     pub overlap: Vec<String>,
-    /// Words that no title, name or tag may hold.
+    /// Words that no title and no name may hold, and no tag may be.
     pub words: Vec<String>,
     /// Phrases that no page may hold.
     pub phrases: Vec<String>,
