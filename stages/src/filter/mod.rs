@@ -233,6 +233,10 @@ async fn judge(cx: &Cx<'_>, candidate: Candidate) -> Result<Outcome<FilteredSour
         ..
     } = candidate;
     let mut rulings = before_data(&cx.config.filter, &source);
+    // The judge needs no data either, and `crawl` has downloaded none of what it refused.
+    if source.origin == Origin::Competition && rulings.iter().all(|ruling| ruling.passed) {
+        rulings.extend(validity::rulings(cx, &source).await?);
+    }
     let mut tables = Vec::new();
     // Of what broke a rule already there is no data to look at.
     if rulings.iter().all(|ruling| ruling.passed) {
@@ -245,9 +249,6 @@ async fn judge(cx: &Cx<'_>, candidate: Candidate) -> Result<Outcome<FilteredSour
         };
         rulings.extend(of_data(&cx.config.filter, &seen));
         tables = measured.0;
-    }
-    if source.origin == Origin::Competition && rulings.iter().all(|ruling| ruling.passed) {
-        rulings.extend(validity::rulings(cx, &source).await?);
     }
     let broken = rulings.iter().find(|ruling| !ruling.passed).cloned();
     let slug = source.slug.clone();
