@@ -31,6 +31,10 @@ struct Report {
 
 /// What a rule said.
 #[derive(Debug, Default, PartialEq, Serialize)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "`rule` is the key in the report, as in records"
+)]
 struct Rule {
     rule: String,
     passed: u64,

@@ -43,19 +43,22 @@ fn verdicts(place: &Place) -> BTreeMap<String, String> {
             if row.reason.is_empty() || row.record.is_none() {
                 continue;
             }
-            verdicts.insert(slug(&row.record), format!("{stage}: {}", row.reason));
+            verdicts.insert(
+                slug(row.record.as_ref()),
+                format!("{stage}: {}", row.reason),
+            );
         }
     }
     for path in parts(&place.run_folder().join("02-filter")) {
         for row in part_rows(&path) {
-            verdicts.insert(slug(&row.record), "kept".to_owned());
+            verdicts.insert(slug(row.record.as_ref()), "kept".to_owned());
         }
     }
     verdicts
 }
 
-fn slug(record: &Option<Value>) -> String {
-    let record = record.as_ref().unwrap();
+fn slug(record: Option<&Value>) -> String {
+    let record = record.unwrap();
     let slug = record
         .pointer("/source/slug")
         .or_else(|| record.get("slug"));

@@ -1,6 +1,5 @@
 //! The metrics beside scikit-learn, SciPy and NumPy: thousands of random cases by `reference.py`, the same value to 1e-9.
 #![expect(
-    clippy::unwrap_used,
     clippy::print_stdout,
     reason = "a test fails by panicking and says what it skipped"
 )]

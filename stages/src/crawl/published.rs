@@ -4,7 +4,7 @@
 //! version 2 modelling or forecasting from the past. What lies under `verify`, and rows without the noise, no agent may read.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -220,7 +220,7 @@ fn task(
             let message = format!("`{original_id}` needs `source/{name}`, which is not there");
             return Ok(Err(("missing_data_file", message)));
         }
-        shown.push(located(name, path)?);
+        shown.push(located(name, &path)?);
     }
     let verify = |name: &str| folder.join("verify").join(name);
     let Some(truth) = version.truths.iter().find(|name| verify(name).is_file()) else {
@@ -249,7 +249,7 @@ fn task(
             )));
         }
     };
-    let truth = located("truth.csv", verify(truth))?;
+    let truth = located("truth.csv", &verify(truth))?;
     let task = PublishedTask {
         original_id,
         kind: version.kind,
@@ -267,8 +267,8 @@ fn task(
     }))
 }
 
-fn located(shown: &str, path: PathBuf) -> Result<(DataFile, Place), StageError> {
-    let place = Place::Path(path.clone());
+fn located(shown: &str, path: &Path) -> Result<(DataFile, Place), StageError> {
+    let place = Place::Path(path.to_path_buf());
     let file = hash(shown, &place)
         .map_err(|error| StageError::Files(format!("cannot read `{}`: {error}", path.display())))?;
     Ok((file, place))

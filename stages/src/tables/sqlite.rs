@@ -52,11 +52,7 @@ fn read(path: &std::path::Path) -> Result<Vec<Table>, Problem> {
     for name in names {
         let query = format!("SELECT * FROM \"{}\"", name.replace('"', "\"\""));
         let mut statement = connection.prepare(&query)?;
-        let header: Vec<String> = statement
-            .column_names()
-            .into_iter()
-            .map(str::to_owned)
-            .collect();
+        let header: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let mut found = statement.query([])?;
         let mut rows = Vec::new();
         while let Some(row) = found.next()? {

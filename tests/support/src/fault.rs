@@ -94,7 +94,7 @@ impl Rule {
         }
     }
 
-    /// Only on this route: a method's name (`GetCompetition`, for REST calls too), or [`STORAGE`].
+    /// Only on this route: a method's name (`GetCompetition`, for REST calls too), or `STORAGE`.
     #[must_use]
     pub fn route(mut self, route: impl Into<String>) -> Self {
         self.route = Some(route.into());
