@@ -10,7 +10,7 @@ use serde_json::Value;
 use synth_fixtures::world::{DataFile, World};
 use synth_fixtures::{Fault, Fixture, KEY, Rule, TOKEN};
 
-use crate::support::{Ended, Place, Synth, part_rows, repository};
+use crate::support::{Ended, Place, Synth, part_rows, repository, shared};
 
 /// `synth` with the configuration that comes with it, pointed at a fixture that it may ask as fast as it can.
 fn synth(place: &Place, fixture: &Fixture, arguments: &[&str]) -> Synth {
@@ -477,27 +477,13 @@ fn without_credentials_run_plan_and_doctor_say_what_to_do() {
     assert!(!wrong.stderr.contains("KGAT_wrong"), "{}", wrong.stderr);
 }
 
-/// The pages and leaderboards of real competitions, which are no part of the repository. Where `SYNTH_REQUIRE_SHARED` is set,
-/// they have to be there.
-fn real_world() -> Option<World> {
-    let path = repository().join("../shared/data/kaggle/competitions.json.gz");
-    if path.exists() {
-        return Some(World::real(&path).unwrap());
-    }
-    assert!(
-        std::env::var_os("SYNTH_REQUIRE_SHARED").is_none(),
-        "{} is missing",
-        path.display()
-    );
-    println!("skipped: {} is not there", path.display());
-    None
-}
-
 #[test]
 fn real_competitions_are_crawled_and_filtered_with_evidence_for_each_verdict() {
-    let Some(world) = real_world() else {
+    // The pages and leaderboards of real competitions, with data of the fixture's own.
+    let Some(pages) = shared("kaggle/competitions.json.gz") else {
         return;
     };
+    let world = World::real(&pages).unwrap();
     let competitions = world.competitions.len();
     let fixture = Fixture::start(world);
     let place = Place::small();

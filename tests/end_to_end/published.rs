@@ -7,22 +7,7 @@ use synth_core::{Score, Task, Verifier};
 use synth_pipeline::Blobs;
 use synth_score::score_predictions;
 
-use crate::support::{Place, part_rows, repository};
-
-/// The benchmark's development set, which is no part of the repository. Where `SYNTH_REQUIRE_SHARED` is set, it has to be there.
-fn benchmark() -> Option<String> {
-    let path = repository().join("../shared/data/dare/dev_tasks");
-    if path.is_dir() {
-        return Some(path.to_str().unwrap().to_owned());
-    }
-    assert!(
-        std::env::var_os("SYNTH_REQUIRE_SHARED").is_none(),
-        "{} is missing",
-        path.display()
-    );
-    println!("skipped: there is no {}", path.display());
-    None
-}
+use crate::support::{Place, part_rows, repository, shared};
 
 fn score(task: &Task, prediction: Option<&[u8]>, truth: &[u8]) -> Score {
     let Some(Verifier::Predictions(rule)) = &task.verifier else {
@@ -33,7 +18,9 @@ fn score(task: &Task, prediction: Option<&[u8]>, truth: &[u8]) -> Score {
 
 #[test]
 fn every_task_of_a_benchmark_is_imported_and_its_truth_hidden() {
-    let Some(benchmark) = benchmark() else { return };
+    let Some(benchmark) = shared("dare/dev_tasks") else {
+        return;
+    };
     let place = Place::empty();
     let config = std::fs::read_to_string(repository().join("configs/dare.toml")).unwrap();
     place.write(
@@ -42,7 +29,7 @@ fn every_task_of_a_benchmark_is_imported_and_its_truth_hidden() {
     );
     place
         .run()
-        .set("sources.dare.path", &benchmark)
+        .set("sources.dare.path", benchmark.to_str().unwrap())
         .args(&["--until", "prepare"])
         .succeed();
     let tasks: Vec<Task> = part_rows(&place.run_folder().join("03-prepare/part-00000.parquet"))

@@ -1,23 +1,13 @@
 //! A real benchmark suite: every task of it is imported or refused with a reason, and its tables make a dataset.
 
-use crate::support::{Place, repository, sft_rows};
+use crate::support::{Place, repository, sft_rows, shared};
 
 /// Tasks in the suite.
 const TASKS: u64 = 143;
 
-/// The suite, which is no part of the repository. Where `SYNTH_REQUIRE_SHARED` is set, it has to be there.
+/// The suite, where it is there.
 fn suite() -> Option<String> {
-    let path = repository().join("../shared/data/suites/daeval.tar.gz");
-    if path.is_file() {
-        return Some(path.to_str().unwrap().to_owned());
-    }
-    assert!(
-        std::env::var_os("SYNTH_REQUIRE_SHARED").is_none(),
-        "{} is missing",
-        path.display()
-    );
-    println!("skipped: there is no {}", path.display());
-    None
+    shared("suites/daeval.tar.gz").map(|path| path.to_str().unwrap().to_owned())
 }
 
 fn place() -> Place {

@@ -11,7 +11,7 @@ pub use binary::{Ended, Running, Synth};
 pub use endpoint::{Endpoint, Fault, Seen, asked_again_after_use, is_judge};
 pub use files::{assert_same_files, dataset, parquet_files, part_rows, sft_rows};
 pub use ledger::{stored_replies, stored_text};
-pub use place::{Place, repository};
+pub use place::{Place, repository, shared};
 pub use processes::assert_nothing_left;
 
 /// The environment variable that holds the key of the endpoint, and the key.

@@ -146,3 +146,19 @@ fn model(base_url: &str) -> String {
 pub fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
+
+/// Data that is no part of the repository, by its path under `../shared/data`: none, said so, where it is absent. Where
+/// `SYNTH_REQUIRE_SHARED` is set, it has to be there.
+pub fn shared(path: &str) -> Option<PathBuf> {
+    let path = repository().join("../shared/data").join(path);
+    if path.exists() {
+        return Some(path);
+    }
+    assert!(
+        std::env::var_os("SYNTH_REQUIRE_SHARED").is_none(),
+        "{} is missing",
+        path.display()
+    );
+    println!("skipped: there is no {}", path.display());
+    None
+}
