@@ -182,6 +182,11 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_template_renders_with_nothing_in_it() {
+        assert_eq!(try_out(&BTreeMap::new()), Ok(()));
+    }
+
+    #[test]
     fn a_template_of_ones_own_has_no_other_inputs() {
         assert_eq!(check(&GRADE, GRADE.embedded), Ok(()));
         assert_eq!(check(&GRADE, "Judge: {{ question }} {{ answer }}"), Ok(()));

@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -111,14 +111,16 @@ impl Jailer {
         outside: Option<u32>,
         steps: &Steps,
         ours: &UnixStream,
-        theirs: BorrowedFd<'_>,
+        theirs: OwnedFd,
     ) -> Result<Init, SandboxError> {
         let gone = |error: io::Error| SandboxError::Open(format!("its process 1: {error}"));
         let request = format!("n{}\0", outside.unwrap_or(0));
         let request = [request.as_bytes(), &steps.parts().concat()].concat();
-        line::send(&self.link, &request, &[theirs])
+        line::send(&self.link, &request, &[theirs.as_fd()])
             .await
             .map_err(gone)?;
+        // Held here, it would keep the line open when the jailer dies before it has read the request.
+        drop(theirs);
         let mut answer = [0; 9];
         let descriptors = line::receive_exactly(ours, &mut answer)
             .await

@@ -200,9 +200,8 @@ impl Nursery {
         let doors = group.doors();
         let doors = doors.map_err(SandboxError::io("open a control group"))?;
         let init = jailer
-            .make(self.outside(), &staff.own, &ends.status, status.as_fd())
+            .make(self.outside(), &staff.own, &ends.status, status)
             .await?;
-        drop(status);
         let life = Life {
             init: init.process,
             group: Arc::new(group),
