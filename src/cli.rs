@@ -308,6 +308,10 @@ pub struct ServeArguments {
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
 
+    /// With `--api dsgym`: folder in which agents find what their code wrote to `/submission`, as `container_NNN/submission.csv`
+    #[arg(long, value_name = "DIR")]
+    pub submissions: Option<PathBuf>,
+
     /// File with a token a line; each is a client of its own
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,

@@ -22,6 +22,10 @@ const MAX_OUTPUT_BYTES: u64 = 1 << 20;
 
 /// Serves until it is told to stop.
 pub async fn serve(arguments: ServeArguments) -> Result<ExitCode, Failure> {
+    if arguments.submissions.is_some() && !matches!(arguments.api, ServeApi::Dsgym) {
+        let message = "`--submissions` goes with `--api dsgym` alone";
+        return Err(Failure::new(ExitCode::Usage, message));
+    }
     let tokens = tokens(&arguments)?;
     // Before anything takes long.
     Server::check(arguments.listen, &tokens)?;
@@ -132,6 +136,7 @@ fn options(
             ..SandboxLimits::default()
         },
         data: arguments.data.clone(),
+        submissions: arguments.submissions.clone(),
         images,
         scratch,
         scorer: context::scorer(),

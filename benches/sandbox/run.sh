@@ -2,7 +2,7 @@
 # Measures sandboxes against their baselines in one run and prints a table: benches/sandbox/run.sh [--quick] [--write-docs]
 #
 # Needs Rust, a C compiler, Python 3.10+ (venv, pip) and the package registries; keeps what it makes under target/bench. Takes about
-# six minutes on a quiet machine, two with --quick. --write-docs puts the tables into docs/performance.md and README.md.
+# ten minutes on a quiet machine, four with --quick. --write-docs puts the tables into docs/performance.md and README.md.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 work="$PWD/target/bench"

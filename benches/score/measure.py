@@ -1,6 +1,7 @@
 """Measures the scorer: the development tasks against the published Python's way, and tables of a million rows. See run.sh."""
 
 import argparse
+import csv
 import json
 import os
 import random
@@ -20,7 +21,7 @@ here = Path(__file__).parent
 
 
 def cases(folder):
-    """Per task the right file, and the right file in another order."""
+    """Per task the right file, the right file in another order, and one in which a target of every fifth row is that of the row before."""
     made = arguments.output / "predictions"
     made.mkdir(parents=True, exist_ok=True)
     lines = []
@@ -28,35 +29,51 @@ def cases(folder):
         task = json.loads(line)
         root = folder / "databases" / task["file_path"]
         truth, metadata = root / task["ground_truth"], root / "verify/all_metadata.json"
+        with open(truth, newline="", encoding="utf-8-sig") as file:
+            table = list(csv.DictReader(file))
+        for above, row in list(zip(table, table[1:]))[::5]:
+            row[task["target"][0]] = above[task["target"][0]]
+        worn = made / f"{len(lines)}.worn.csv"
+        with open(worn, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, table[0])
+            writer.writeheader()
+            writer.writerows(table)
         head, *rows = truth.read_text(encoding="utf-8-sig").splitlines()
         random.Random(1).shuffle(rows)
         shuffled = made / f"{len(lines)}.csv"
         shuffled.write_text("\n".join([head, *rows]) + "\n")
-        for prediction in (truth, shuffled):
+        for prediction in (truth, shuffled, worn):
             lines.append({
                 "case_id": f"{task['task_id']}#{prediction.name}", "version": task["version"], "metadata": str(metadata.resolve()),
                 "gt": str(truth.resolve()), "prediction": str(prediction.resolve()),
             })
     path = arguments.output / "cases.jsonl"
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    return path, len(lines)
+    return path, [line["case_id"] for line in lines]
 
 
 def seconds(command):
-    runs = [subprocess.run(command, check=True, capture_output=True, text=True).stdout.split() for _ in range(arguments.repeats)]
-    return statistics.median(float(run[0]) for run in runs), float(runs[0][1])
+    """The median of the seconds, and the scores."""
+    outputs = [subprocess.run(command, check=True, capture_output=True, text=True).stdout.split() for _ in range(arguments.repeats)]
+    return statistics.median(float(output[0]) for output in outputs), [float(score) for score in outputs[0][1:]]
 
 
 if arguments.tasks:
-    path, count = cases(arguments.tasks)
-    ours, sum_of_ours = seconds([arguments.driver, "dare", str(path)])
+    path, names = cases(arguments.tasks)
+    ours, our_scores = seconds([arguments.driver, "dare", str(path)])
     published = [arguments.published] if arguments.published else []
-    theirs, sum_of_theirs = seconds([sys.executable, str(here / "published.py"), str(path), *published])
-    # A file that is right may still be 0 to the original, so that the sums need not be the count.
-    assert abs(sum_of_ours - sum_of_theirs) < 1e-6, (sum_of_ours, sum_of_theirs)
+    theirs, their_scores = seconds([sys.executable, str(here / "published.py"), str(path), *published])
     name = "the published scorer" if published else "the published scorer as read by us"
-    print(f"{count} predictions for development tasks, median of {arguments.repeats} runs, one process, without start and imports:")
+    print(f"{len(names)} predictions for development tasks, median of {arguments.repeats} runs, one process, without start and imports:")
     print(f"  ours {ours * 1e3:.1f} ms, {name} {theirs * 1e3:.1f} ms: {theirs / ours:.0f} times")
+    scores = list(zip(names, our_scores, their_scores, strict=True))
+    apart = [(name, our, their) for name, our, their in scores if not abs(our - their) <= 1e-9]
+    between = sum(0 < our < 1 for our in our_scores)
+    print(f"  {len(scores) - len(apart)} of {len(scores)} scores agree to 1e-9; {between} are neither 0 nor 1")
+    for name, our, their in apart:
+        print(f"  {name}: ours {our}, theirs {their}")
+    if apart:
+        sys.exit(1)
 
 ROWS = 1_000_000
 rng = random.Random(2)

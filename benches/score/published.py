@@ -1,7 +1,7 @@
 """Scores DARE-bench cases in one process with pandas and scikit-learn: published.py CASES.jsonl [EVALUATION.py]
 
 With EVALUATION.py, the scorer that DARE-bench publishes, that is what is timed. Without it, a reading of our own of what it does: the same
-calls of pandas and scikit-learn. Prints the seconds after the imports, and the sum of the scores; what raises counts 0.
+calls of pandas and scikit-learn. Prints the seconds after the imports, then the scores; what raises counts 0.
 """
 
 import importlib.util
@@ -64,13 +64,13 @@ def theirs(path):
 
 score = theirs(sys.argv[2]) if len(sys.argv) > 2 else ours
 folder = os.path.dirname(os.path.abspath(sys.argv[1]))
-started, total = time.perf_counter(), 0.0
+started, scores = time.perf_counter(), []
 with open(sys.argv[1], encoding="utf-8") as lines:
     for line in lines:
         case = json.loads(line)
         paths = [os.path.join(folder, case[name]) for name in ("prediction", "gt", "metadata")]
         try:
-            total += np.nan_to_num(score(*paths, case["version"]))
+            scores.append(float(np.nan_to_num(score(*paths, case["version"]))))
         except Exception:
-            pass
-print(time.perf_counter() - started, total)
+            scores.append(0.0)
+print(time.perf_counter() - started, *scores)

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Measures the scorer: benches/score/run.sh [--tasks FOLDER] [--published EVALUATION.py] [--repeats N]
+# Measures the scorer, and holds its scores against the published ones:
+#   benches/score/run.sh [--tasks FOLDER] [--published EVALUATION.py] [--repeats N]
 #
 # FOLDER has DARE-bench tasks and their tasks.jsonl; without it only the large tables are scored. EVALUATION.py is the scorer
 # that DARE-bench publishes; without it benches/score/published.py, which does the same calls, stands for it. Needs Rust, and Python with

@@ -2,17 +2,17 @@
 
 use serde::Deserialize;
 use serde_json::json;
-use synth_core::{FailureKind, RecordError, Score, TrajectoryId};
+use synth_core::{Score, TrajectoryId};
 use synth_llm::{ChatRequest, Message, ReplySchema};
 use synth_pipeline::WorkError;
 
+use crate::verdict::{self, What};
 use crate::{Cx, prompts, sampling};
 
 /// Longer answers are cut: nobody relies on what stands behind that.
 const MAX_ANSWER: usize = 20_000;
 
-/// Asks the judge; a malformed verdict is asked for again, as a draw of its own, and in the end fails the item. The reason names the model and
-/// says that it is not deterministic.
+/// Asks the judge. The reason names the model and says that it is not deterministic.
 pub(crate) async fn equivalent(
     cx: &Cx<'_>,
     id: &TrajectoryId,
@@ -32,24 +32,8 @@ pub(crate) async fn equivalent(
     }
     let model = cx.services.model("judge").await?;
     let request = request(cx, id, question, reference, answer);
-    let mut problem = String::new();
-    for sample in 0..=cx.config.judge.retries {
-        let request = ChatRequest {
-            sample,
-            ..request.clone()
-        };
-        let reply = model.complete(&request).await;
-        let reply = reply.map_err(|error| cx.services.model_error(error))?;
-        match parse(&reply.content) {
-            Ok(verdict) => return Ok(verdict.score(model.name())),
-            Err(why) => problem = why,
-        }
-    }
-    let message = format!(
-        "no well-formed verdict in {} tries; the last: {problem}; look at the judge's model or raise `judge.retries`",
-        cx.config.judge.retries + 1
-    );
-    Err(RecordError::permanent(FailureKind::Model, "malformed_verdict", message).into())
+    let verdict = verdict::ask(cx, &*model, &request, 1, What::Verdict, parse).await?;
+    Ok(verdict.score(model.name()))
 }
 
 fn request(
@@ -118,13 +102,7 @@ impl Verdict {
 
 /// Reads a verdict: one JSON object, perhaps in a fence, with just a verdict and a reason.
 fn parse(content: &str) -> Result<Verdict, String> {
-    let object = content
-        .find('{')
-        .zip(content.rfind('}'))
-        .and_then(|(start, end)| content.get(start..=end))
-        .ok_or("it holds no JSON object")?;
-    let verdict: Verdict = serde_json::from_str(object)
-        .map_err(|error| format!("it is not the JSON that was asked for: {error}"))?;
+    let verdict: Verdict = verdict::object(content)?;
     if verdict.reason.trim().is_empty() {
         return Err("`reason` is empty".to_owned());
     }

@@ -7,16 +7,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use synth_core::config::Config;
 use synth_core::{
-    CellOutcome, Criterion, ExecutionFacts, FailureKind, Fingerprint, Grade, Judgement,
-    RecordError, Role, Trajectory, Verdict, Verifier,
+    CellOutcome, Criterion, ExecutionFacts, Fingerprint, Grade, Judgement, Role, Trajectory,
+    Verdict, Verifier,
 };
-use synth_llm::{ChatModel, ChatRequest, Message, ReplySchema};
+use synth_llm::{ChatRequest, Message, ReplySchema};
 use synth_pipeline::{Estimate, Item, Outcome, Stage, StageError, Summary, WorkError};
 
 use crate::agent::transcript::transcript;
 use crate::queries::stands_in;
 use crate::services::{Services, reply_basis};
 use crate::target::{Target, Targets};
+use crate::verdict::{self, What};
 use crate::{Cx, prompts, sampling};
 
 /// The stage.
@@ -111,10 +112,12 @@ async fn grade(cx: &Cx<'_>, case: Case) -> Result<Outcome<Judgement>, WorkError>
     }
     let model = cx.services.model("judge").await?;
     let facts = facts(&trajectory, &target);
-    let request = request(cx, &trajectory, &target, &facts);
+    let mut request = request(cx, &trajectory, &target, &facts);
+    let samples = cx.config.judge.samples;
     let mut opinions = Vec::new();
-    for sample in 0..cx.config.judge.samples {
-        opinions.push(opinion(cx, &*model, &request, sample).await?);
+    for sample in 0..samples {
+        request.sample = sample;
+        opinions.push(verdict::ask(cx, &*model, &request, samples, What::Judgement, parse).await?);
     }
     Ok(Outcome::kept(judgement(
         &trajectory,
@@ -122,33 +125,6 @@ async fn grade(cx: &Cx<'_>, case: Case) -> Result<Outcome<Judgement>, WorkError>
         &opinions,
         facts,
     )))
-}
-
-/// One judge's view; a malformed one is asked for again, as a draw of its own, and in the end fails the item.
-async fn opinion(
-    cx: &Cx<'_>,
-    model: &dyn ChatModel,
-    request: &ChatRequest,
-    sample: u32,
-) -> Result<Opinion, WorkError> {
-    let mut problem = String::new();
-    for retry in 0..=cx.config.judge.retries {
-        let request = ChatRequest {
-            sample: sample + retry * cx.config.judge.samples,
-            ..request.clone()
-        };
-        let reply = model.complete(&request).await;
-        let reply = reply.map_err(|error| cx.services.model_error(error))?;
-        match parse(&reply.content) {
-            Ok(opinion) => return Ok(opinion),
-            Err(why) => problem = why,
-        }
-    }
-    let message = format!(
-        "no well-formed judgement in {} tries; the last: {problem}; look at the judge's model or raise `judge.retries`",
-        cx.config.judge.retries + 1
-    );
-    Err(RecordError::permanent(FailureKind::Model, "malformed_judgement", message).into())
 }
 
 fn request(
@@ -261,18 +237,7 @@ fn parse(content: &str) -> Result<Opinion, String> {
         criteria: BTreeMap<String, Value>,
         verdict: Verdict,
     }
-    let (start, end) = content
-        .find('{')
-        .zip(content.rfind('}'))
-        .ok_or("it holds no JSON object")?;
-    let raw: Raw = content
-        .get(start..=end)
-        .ok_or("it holds no JSON object")
-        .map_err(str::to_owned)
-        .and_then(|object| {
-            serde_json::from_str(object)
-                .map_err(|error| format!("it is not the JSON that was asked for: {error}"))
-        })?;
+    let raw: Raw = verdict::object(content)?;
     let mut grades = BTreeMap::new();
     for criterion in Criterion::ALL {
         let name = criterion.as_str();

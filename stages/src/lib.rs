@@ -21,6 +21,7 @@ pub mod services;
 pub mod tables;
 pub mod target;
 pub mod trajectories;
+mod verdict;
 
 pub use services::Services;
 

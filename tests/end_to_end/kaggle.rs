@@ -137,6 +137,7 @@ fn the_fixture_is_crawled_and_filtered_and_a_second_run_costs_a_call_each() {
         ("closed-gate", "crawl: rules_not_accepted"),
         ("trap-door", "crawl: archive_unsafe_path"),
         ("half-a-zip", "crawl: archive_truncated"),
+        ("paper-bomb", "crawl: archive_bomb"),
         ("notebook-garden", "filter: no_csv_submissions"),
         ("quiet-meadow", "filter: no_leaderboard"),
         ("odd-measure", "filter: metric_direction_unknown"),

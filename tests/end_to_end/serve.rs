@@ -76,6 +76,8 @@ fn strangers_are_let_in_by_token_alone_and_the_token_shows_nowhere() {
     assert!(short.stderr.contains("fewer than 16") && !short.stderr.contains("hunter2"));
     let missing = place.synth(&["serve", "--token-file", "nowhere"]).run();
     assert_eq!(missing.code, 3, "{}", missing.stderr);
+    let elsewhere = place.synth(&["serve", "--submissions", "shown"]).run();
+    assert_eq!(elsewhere.code, 2, "{}", elsewhere.stderr);
 
     place.write("work/tokens", "# one\nthe-token-of-this-test\n");
     let all = [

@@ -13,7 +13,7 @@ use synth_core::Fingerprint;
 use crate::call::Call;
 use crate::client::header_of;
 use crate::{
-    Competition, CompetitionFile, FilesSummary, Kaggle, KaggleError, LeaderboardRow, Page, Pager,
+    Competition, FilesSummary, Kaggle, KaggleError, LeaderboardRow, Page, Pager, RemoteFile,
     SubmissionLimits, decode,
 };
 
@@ -89,7 +89,7 @@ impl Kaggle {
     }
 
     /// The files of a competition. The list has been seen empty although the data can be downloaded.
-    pub fn list_data_files(&self, slug: &str) -> Result<Pager<'_, CompetitionFile>, KaggleError> {
+    pub fn list_data_files(&self, slug: &str) -> Result<Pager<'_, RemoteFile>, KaggleError> {
         let path = "competitions/data/list/{competitionName}";
         let call = Call::competitions("ListDataFiles", Method::GET, path)
             .about(slug)?

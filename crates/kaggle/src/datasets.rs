@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::call::Call;
 use crate::{
-    Dataset, DatasetFile, DatasetMetadata, Fetched, FilesSummary, Kaggle, KaggleError, Pager,
+    Dataset, DatasetMetadata, Fetched, FilesSummary, Kaggle, KaggleError, Pager, RemoteFile,
     Version, decode,
 };
 
@@ -87,7 +87,7 @@ impl Kaggle {
     }
 
     /// The files of a dataset.
-    pub fn list_dataset_files(&self, dataset: &str) -> Result<Pager<'_, DatasetFile>, KaggleError> {
+    pub fn list_dataset_files(&self, dataset: &str) -> Result<Pager<'_, RemoteFile>, KaggleError> {
         let path = "datasets/list/{ownerSlug}/{datasetSlug}";
         let call = Call::datasets("ListDatasetFiles", path)
             .about_dataset(dataset)?

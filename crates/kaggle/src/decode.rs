@@ -336,8 +336,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        Competition, CompetitionFile, Dataset, DatasetFile, DatasetMetadata, FilesSummary,
-        LeaderboardRow, Page, PageKind, Submission, SubmissionLimits, SubmissionState,
+        Competition, Dataset, DatasetMetadata, FilesSummary, LeaderboardRow, Page, PageKind,
+        RemoteFile, Submission, SubmissionLimits, SubmissionState,
     };
 
     fn competition(value: Value) -> Competition {
@@ -396,7 +396,7 @@ mod tests {
 
     #[test]
     fn whole_numbers_are_read_from_numbers_and_strings() {
-        let bytes = |value: Value| -> Result<CompetitionFile, KaggleError> {
+        let bytes = |value: Value| -> Result<RemoteFile, KaggleError> {
             object("ListDataFiles", json!({ "totalBytes": value }))
         };
         for (value, expected) in [
@@ -508,7 +508,7 @@ mod tests {
                 .iter()
                 .all(|item| item.deadline.is_some() && !item.slug.is_empty())
         );
-        let files = list::<CompetitionFile>(
+        let files = list::<RemoteFile>(
             "call",
             "files",
             body("rest_v1_2021_competition_data_list.json"),
@@ -534,7 +534,7 @@ mod tests {
             .filter_map(|dataset| crate::spdx(dataset.license_name.as_deref()?))
             .collect();
         assert!(licences.contains(&"CC0-1.0") && licences.contains(&"CC-BY-4.0"));
-        let files = list::<DatasetFile>(
+        let files = list::<RemoteFile>(
             "call",
             "datasetFiles",
             body("rest_v1_2021_dataset_files_list.json"),

@@ -43,8 +43,7 @@ pub use options::{Dialect, KaggleOptions};
 pub use pace::Patience;
 pub use pager::Pager;
 pub use records::{
-    Column, Competition, CompetitionFile, Dataset, DatasetFile, DatasetMetadata, FileType,
-    FilesSummary, LeaderboardRow, LicenceName, Page, PageKind, Submission, SubmissionLimits,
-    SubmissionState, Tag,
+    Column, Competition, Dataset, DatasetMetadata, FileType, FilesSummary, LeaderboardRow,
+    LicenceName, Page, PageKind, RemoteFile, Submission, SubmissionLimits, SubmissionState, Tag,
 };
 pub use unpack::{Content, UnpackError, UnpackLimits, Unpacked, unpack, unpack_into};

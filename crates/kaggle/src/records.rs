@@ -102,10 +102,10 @@ pub struct Tag {
     pub full_path: String,
 }
 
-/// A file of a competition.
+/// A file of a competition or a dataset; only those of datasets say what they are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub struct CompetitionFile {
+pub struct RemoteFile {
     /// Its path.
     #[serde(deserialize_with = "text")]
     pub name: String,
@@ -115,15 +115,20 @@ pub struct CompetitionFile {
     /// What it holds.
     #[serde(deserialize_with = "text")]
     pub description: String,
+    /// Its ending.
+    #[serde(deserialize_with = "text")]
+    pub file_type: String,
     /// Its size.
     #[serde(deserialize_with = "count")]
     pub total_bytes: u64,
     /// When it was made.
     #[serde(deserialize_with = "some_time")]
     pub creation_date: Option<Timestamp>,
+    /// Its columns, where it is a table that Kaggle has looked into.
+    pub columns: Vec<Column>,
 }
 
-impl CompetitionFile {
+impl RemoteFile {
     /// Its path: the name where there is one, else what `ref` says.
     pub fn path(&self) -> &str {
         if self.name.is_empty() {
@@ -380,50 +385,13 @@ pub struct Dataset {
     /// Topics.
     pub tags: Vec<Tag>,
     /// Its files, in the answers that list them.
-    pub files: Vec<DatasetFile>,
+    pub files: Vec<RemoteFile>,
 }
 
 impl Dataset {
     /// The owner's and the dataset's own name.
     pub fn owner_and_name(&self) -> Option<(&str, &str)> {
         self.slug.split_once('/')
-    }
-}
-
-/// A file of a dataset.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub struct DatasetFile {
-    /// Its path.
-    #[serde(deserialize_with = "text")]
-    pub name: String,
-    /// Its path or address, as older answers have it.
-    #[serde(rename = "ref", deserialize_with = "text")]
-    pub reference: String,
-    /// What it holds.
-    #[serde(deserialize_with = "text")]
-    pub description: String,
-    /// Its ending.
-    #[serde(deserialize_with = "text")]
-    pub file_type: String,
-    /// Its size.
-    #[serde(deserialize_with = "count")]
-    pub total_bytes: u64,
-    /// When it was made.
-    #[serde(deserialize_with = "some_time")]
-    pub creation_date: Option<Timestamp>,
-    /// Its columns, where it is a table that Kaggle has looked into.
-    pub columns: Vec<Column>,
-}
-
-impl DatasetFile {
-    /// Its path: the name where there is one, else what `ref` says.
-    pub fn path(&self) -> &str {
-        if self.name.is_empty() {
-            &self.reference
-        } else {
-            &self.name
-        }
     }
 }
 
@@ -481,7 +449,7 @@ pub struct DatasetMetadata {
     #[serde(deserialize_with = "some_text")]
     pub expected_update_frequency: Option<String>,
     /// Its files with their columns, where the owner described them.
-    pub data: Vec<DatasetFile>,
+    pub data: Vec<RemoteFile>,
 }
 
 impl DatasetMetadata {

@@ -32,19 +32,20 @@ IMAGES = ("image/png", "image/jpeg", "image/svg+xml", "image/gif", "image/webp")
 PLAIN_TYPES = (int, str, bool, bytes)  # they have nothing to show but their text
 
 
-def warm(all=True):
-    """Imports what cells import, so that they find it done; or no more than what has to be seeded."""
+def warm(what="all"):
+    """Imports what cells import, so that they find it done: `all` of it, no more than `pandas`, or what has to be seeded."""
     import importlib
 
     seeded = ("numpy", "numpy.random")
-    imported = (
-        "pandas", "scipy", "scipy.stats", "scipy.optimize", "sklearn", "sklearn.base",
+    stack = (
+        "scipy", "scipy.stats", "scipy.optimize", "sklearn", "sklearn.base",
         "sklearn.metrics", "sklearn.model_selection", "sklearn.preprocessing", "sklearn.pipeline", "sklearn.compose",
         "sklearn.impute", "sklearn.linear_model", "sklearn.ensemble", "sklearn.tree", "sklearn.neighbors",
         "sklearn.cluster", "sklearn.decomposition", "statsmodels.api", "statsmodels.formula.api", "multiprocessing",
         "subprocess", "concurrent.futures", "sqlite3", "collections", "datetime", "itertools", "re", "math", "csv",
     )  # fmt: skip
-    for name in seeded + imported if all else seeded:
+    imported = {"all": ("pandas", *stack), "pandas": ("pandas",), "nothing": ()}
+    for name in (*seeded, *imported[what]):
         try:
             importlib.import_module(name)
         except ImportError as error:

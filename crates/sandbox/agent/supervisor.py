@@ -52,7 +52,7 @@ def main():
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # no handler: process 1 then takes no such signal from inside
     os.umask(0o022)
     pass_ids()
-    agent.warm(all=sys.argv.pop() == "warm")  # as `synth` says; a cell finds no argument
+    agent.warm(sys.argv.pop())  # as `synth` says; a cell finds no argument
     shell, recorder = agent.make_shell()
     gc.collect()
     gc.freeze()
@@ -270,9 +270,10 @@ class Sandbox:
             self.control.close()
             self.control = None
             self.stream.send(CONTROL, b"")
-        if self.reply and all(owed <= 0 for owed in self.owed.values()) and self.stream.credit[CONTROL] > 0:
-            self.stream.send(CONTROL, self.reply)
-            self.reply = b""
+        credit = self.stream.credit[CONTROL]
+        if self.reply and credit > 0 and all(owed <= 0 for owed in self.owed.values()):
+            self.stream.send(CONTROL, self.reply[:credit])
+            self.reply = self.reply[credit:]
 
     def signal_agent(self, number):
         try:
@@ -338,7 +339,7 @@ class Sandbox:
             if any(owed.values()) and blocked and select.select([0], [], [], 0.2)[0]:
                 self.stream.receive()
         if self.reply and self.stream.credit[CONTROL] > 0:
-            self.stream.send(CONTROL, self.reply)
+            self.stream.send(CONTROL, self.reply[: self.stream.credit[CONTROL]])
 
 
 class Meter:
@@ -365,15 +366,19 @@ class Meter:
 
     def look(self):
         """What `synth` judges cells by, beside what it sees itself."""
-        state = os.statvfs("/workspace")
-        full = state.f_bavail * state.f_frsize < SPARE_BYTES or state.f_files > 0 and state.f_favail == 0
         kills = field(self.events, (b"oom_kill",))
         return {
             "oom_kills": self.own_kills + kills if kills is not None else self.own_kills or None,
             "refused_forks": field(self.pids, (b"max",)),
-            "disk_full": full,
+            "disk_full": any(full(folder) for folder in ("/workspace", "/tmp", "/dev/shm")),
             "memory_peak": field(self.peak),
         }
+
+
+def full(folder):
+    """Whether so little is left that a write may have failed for it."""
+    state = os.statvfs(folder)
+    return state.f_bavail * state.f_frsize < SPARE_BYTES or state.f_files > 0 and state.f_favail == 0
 
 
 def field(path, names=None):

@@ -52,7 +52,7 @@ def main(connection):
         os.close(namespace)
     if setup["isolate"]:
         os.environ["PWD"] = "/workspace"
-    forks = Forks(connection)
+    forks = Forks(connection, setup["preload"])
     if not setup["cold"]:
         forks.load()
     gc.collect()
@@ -83,14 +83,15 @@ def interpreter():
 class Forks:
     """What is forked, and what becomes of it."""
 
-    def __init__(self, connection):
+    def __init__(self, connection, preload):
         self.connection = connection
+        self.preload = preload
         self.program = jail.filter_program()
         self.shell = None
         self.burials = {}  # of an agent's id: the pipe by which its init hears how it ended
 
     def load(self):
-        agent.warm()
+        agent.warm(self.preload)
         self.shell, self.recorder = agent.make_shell()
         self.inherited_bytes = jail.data_bytes()
 

@@ -1,7 +1,5 @@
 //! Secrets for requests: nothing that a sandbox has seen tells it the next one.
 
-use std::fs::File;
-use std::io::Read;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::SandboxError;
@@ -16,8 +14,8 @@ impl Nonces {
     /// With a secret of its own.
     pub fn new() -> Result<Self, SandboxError> {
         let mut secret = [0; 32];
-        let filled = File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut secret));
-        filled.map_err(SandboxError::io("read `/dev/urandom`"))?;
+        getrandom::fill(&mut secret)
+            .map_err(|error| SandboxError::io("draw a random secret")(error.into()))?;
         Ok(Self {
             secret,
             drawn: AtomicU64::new(0),

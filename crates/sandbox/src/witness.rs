@@ -1,6 +1,6 @@
 //! What can be seen of a sandbox from outside of it, so that no cell is judged by its own word alone.
 
-use std::sync::Arc;
+use std::os::fd::AsFd;
 
 use async_trait::async_trait;
 use rustix::fs::fstatvfs;
@@ -14,7 +14,7 @@ pub struct Seen {
     pub oom_kills: Option<u64>,
     /// Forks and threads that the kernel refused because there were too many.
     pub refused_forks: Option<u64>,
-    /// Whether the workspace is full now.
+    /// Whether a folder that may be written to is full now: the workspace, `/tmp` or `/dev/shm`.
     pub disk_full: Option<bool>,
     /// The most memory that all processes together had, in bytes.
     pub memory_peak: Option<u64>,
@@ -41,16 +41,16 @@ impl WorkspaceWitness {
 impl Witness for WorkspaceWitness {
     async fn look(&self) -> Seen {
         Seen {
-            disk_full: self.0.as_ref().and_then(disk_full),
+            disk_full: self.0.as_ref().and_then(is_full),
             ..Seen::default()
         }
     }
 }
 
-/// Whether so little is left in the workspace's file system that a write may have failed for it.
-pub fn disk_full(workspace: &Workspace) -> Option<bool> {
+/// Whether so little is left in a folder's file system that a write may have failed for it.
+pub fn is_full(folder: impl AsFd) -> Option<bool> {
     const SPARE_BYTES: u64 = 64 << 10;
-    let state = fstatvfs(Arc::as_ref(workspace)).ok()?;
+    let state = fstatvfs(folder).ok()?;
     let no_bytes =
         state.f_blocks > 0 && state.f_bavail.saturating_mul(state.f_frsize) < SPARE_BYTES;
     let no_inodes = state.f_files > 0 && state.f_favail == 0;

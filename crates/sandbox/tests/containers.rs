@@ -11,7 +11,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use synth_core::CellOutcome;
-use synth_core::config::{DockerHost, SandboxConfig};
+use synth_core::config::{DockerEndpoint, DockerHost, Preload, SandboxConfig};
 use synth_sandbox::docker::{self, Image};
 use synth_sandbox::{DockerSandboxes, MountedFile, Sandbox, SandboxError, SandboxSpec, Sandboxes};
 use tokio::io::copy_bidirectional;
@@ -19,13 +19,15 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
 
 mod support;
+#[path = "support/tls.rs"]
+mod tls;
 
 const ENGINE: &str = "/var/run/docker.sock";
 
 /// Two containers are kept warm.
 fn config() -> SandboxConfig {
     let mut config = support::docker_config();
-    config.docker.preload = true;
+    config.preload = Preload::All;
     config.docker.warm = 2;
     config
 }
@@ -115,6 +117,8 @@ async fn data_is_sent_once_and_cannot_be_changed() {
             value(&mut sandbox, code).await,
             format!("[{content:?}, {content:?}]").replace('"', "'")
         );
+        let code = "import os; os.mkdir('submission'); open('/submission/a', 'w').close(); os.listdir('submission')";
+        assert_eq!(value(&mut sandbox, code).await, "['a']");
         let outcome = sandbox
             .execute("open('data/table.csv', 'a')")
             .await
@@ -279,4 +283,51 @@ async fn a_dead_host_is_told_and_another_takes_over() {
     assert_eq!(value(&mut third, "3 + 3").await, "6");
     third.close().await;
     sandboxes.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_behind_tls_serves_those_with_a_certificate_of_its_authority() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("table.csv"), "a\n1\n").unwrap();
+    let (ours, others) = (tls::Authority::new(), tls::Authority::new());
+    let (url, _host) = ours.host(ENGINE).await;
+    let with = |files: DockerEndpoint| {
+        let mut config = config();
+        config.docker.warm = 0;
+        config.docker.hosts = vec![DockerHost::Detailed(DockerEndpoint {
+            url: url.clone(),
+            ..files
+        })];
+        config
+    };
+    let known = with(ours.files(&ours, &folder.path().join("known")));
+    let Some(sandboxes) = start(&known, 1).await else {
+        return;
+    };
+    let spec = SandboxSpec {
+        files: vec![MountedFile {
+            path: "table.csv".into(),
+            host_path: folder.path().join("table.csv"),
+        }],
+        ..SandboxSpec::default()
+    };
+    let mut sandbox = sandboxes.open(&spec).await.unwrap();
+    let read = "open('data/table.csv').read()";
+    assert_eq!(value(&mut sandbox, read).await, r"'a\n1\n'");
+    sandbox.close().await;
+    sandboxes.close().await;
+
+    let stranger = with(others.files(&ours, &folder.path().join("stranger")));
+    let deceived = with(ours.files(&others, &folder.path().join("deceived")));
+    for config in [stranger, deceived] {
+        let refused = async {
+            let sandboxes = DockerSandboxes::start(&config, 1, &|_| {}).await?;
+            sandboxes.open(&SandboxSpec::default()).await.map(|_| ())
+        };
+        let error = refused.await.unwrap_err();
+        assert!(
+            matches!(&error, SandboxError::Unavailable { host, .. } if *host == url),
+            "{error}"
+        );
+    }
 }

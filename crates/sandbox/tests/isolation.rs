@@ -10,7 +10,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use synth_core::config::{Isolation, SandboxConfig};
+use synth_core::config::{Isolation, Preload, SandboxConfig};
 use synth_sandbox::isolation::Layer;
 use synth_sandbox::{LocalSandboxes, SandboxError, SandboxSpec, Sandboxes, probe};
 
@@ -25,6 +25,7 @@ fn config(isolation: Isolation) -> SandboxConfig {
         python,
         isolation,
         parked: 1,
+        preload: Preload::Pandas,
         ..SandboxConfig::default()
     }
 }

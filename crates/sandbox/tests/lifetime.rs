@@ -14,7 +14,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use synth_core::CellOutcome;
-use synth_core::config::{Isolation, SandboxBackend, SandboxConfig};
+use synth_core::config::{Isolation, Preload, SandboxBackend, SandboxConfig};
 use synth_sandbox::{
     LocalSandboxes, MountedFile, SandboxError, SandboxLimits, SandboxSpec, Sandboxes, probe,
 };
@@ -31,6 +31,7 @@ fn config(isolation: Isolation) -> SandboxConfig {
         python,
         cache: PathBuf::new(),
         isolation,
+        preload: Preload::Pandas,
         ..SandboxConfig::default()
     }
 }

@@ -13,16 +13,20 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use axum::{Extension, Json, Router};
 use data_encoding::BASE64;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use synth_core::{CellLimit, CellOutcome};
-use synth_sandbox::{CellResult, SandboxLimits, SandboxSpec};
+use synth_sandbox::{Artifact, CellResult, Sandbox, SandboxError, SandboxLimits, SandboxSpec};
+use tokio::task::spawn_blocking;
 
 use crate::access::Client;
 use crate::error::Refusal;
 use crate::payload::{Malformed, Payload};
 use crate::rooms::{Room, Turn};
 use crate::service::{OUTPUT_BYTES, Service};
+use crate::submissions;
 
 /// The type of the default image.
 const DEFAULT_TYPE: &str = "python";
@@ -74,7 +78,7 @@ impl Refused {
         Refusal::new(status, code, message).into()
     }
 
-    fn not_found(id: u32) -> Self {
+    fn not_found(id: i64) -> Self {
         let message = format!("Container {id} not found");
         Self::new(StatusCode::NOT_FOUND, "unknown_container", message)
     }
@@ -103,7 +107,7 @@ pub fn unreadable(malformed: &Malformed) -> Response {
 }
 
 /// The number in a path.
-fn number(path: Result<Path<String>, PathRejection>) -> Result<u32, Refused> {
+fn number(path: Result<Path<String>, PathRejection>) -> Result<i64, Refused> {
     let text = path.map(|Path(text)| text).unwrap_or_default();
     text.parse().map_err(|_| {
         let message = "Input should be a valid integer, unable to parse string as an integer";
@@ -136,11 +140,19 @@ impl Seats {
         free
     }
 
-    /// The client's sandbox on a seat.
-    fn find(&self, client: &Client, id: u32) -> Option<Arc<Room>> {
+    /// The seat of that number, if it is the client's, with its sandbox.
+    fn find(&self, client: &Client, id: i64) -> Option<(usize, Arc<Room>)> {
+        let seat = usize::try_from(id).ok()?;
         let seats = self.lock();
-        let room = seats.get(id as usize)?.as_ref()?;
-        (room.client == *client && !room.is_closed()).then(|| Arc::clone(room))
+        let room = seats.get(seat)?.as_ref()?;
+        (room.client == *client && !room.is_closed()).then(|| (seat, Arc::clone(room)))
+    }
+
+    /// Whether this is the sandbox on a seat.
+    fn holds(&self, seat: usize, room: &Arc<Room>) -> bool {
+        let seats = self.lock();
+        let seated = seats.get(seat).and_then(Option::as_ref);
+        seated.is_some_and(|seated| Arc::ptr_eq(seated, room) && !room.is_closed())
     }
 
     /// The numbers of the seats that are taken, each with its sandbox.
@@ -205,7 +217,9 @@ async fn allocate(
             ..refusal
         }
     })?;
-    Ok(Json(json!({"container_id": seats.take(room)})))
+    let id = seats.take(Arc::clone(&room));
+    submit(&service, &seats, id, &room, None).await;
+    Ok(Json(json!({"container_id": id})))
 }
 
 fn spec(service: &Service, image: &str) -> Result<SandboxSpec, Refused> {
@@ -237,7 +251,7 @@ async fn deallocate(
     let id = number(id)?;
     // Of several who give the same seat back, one does.
     let closed = match seats.find(&client, id) {
-        Some(room) => service.rooms.close(&room, "asked").await,
+        Some((_, room)) => service.rooms.close(&room, "asked").await,
         None => false,
     };
     if !closed {
@@ -289,20 +303,75 @@ async fn execute(
     let Code { code } = payload
         .json()
         .map_err(|malformed| Refused(Box::new(unreadable(&malformed))))?;
-    let room = seats.find(&client, id).ok_or_else(|| {
+    let (seat, room) = seats.find(&client, id).ok_or_else(|| {
         let message = format!("Container {id} is not allocated or invalid");
         Refused::new(StatusCode::BAD_REQUEST, "not_allocated", message)
     })?;
+    let unavailable = |refusal: Refusal| {
+        let message = format!("Container {id} is not available: {}", refusal.message);
+        Refused::new(StatusCode::SERVICE_UNAVAILABLE, refusal.code, message)
+    };
+    // Before each cell: the last one may have ended Python, and then the workspace is another.
+    let prepared = service.rooms.within(&room, Turn::Queue, make_place).await;
+    prepared.map_err(unavailable)?;
     let cell = service.most.cell;
-    let result = service
-        .rooms
-        .execute(&room, code, cell, Turn::Queue)
-        .await
-        .map_err(|refusal| {
-            let message = format!("Container {id} is not available: {}", refusal.message);
-            Refused::new(StatusCode::SERVICE_UNAVAILABLE, refusal.code, message)
-        })?;
+    let result = service.rooms.execute(&room, code, cell, Turn::Queue).await;
+    let result = result.map_err(unavailable)?;
+    hand_out(&service, &seats, seat, &room).await;
     Ok(Json(json!({"outputs": outputs(result)})))
+}
+
+/// Makes the folder of submissions, unless the code has put something else in its place.
+fn make_place(sandbox: &mut dyn Sandbox) -> BoxFuture<'_, Result<(), SandboxError>> {
+    let write = sandbox.write_file(submissions::KEEPER, b"");
+    write.map(|_| Ok(())).boxed()
+}
+
+/// Takes the submission out of the workspace, if there is one of no more than `most` bytes.
+fn take_submission(
+    sandbox: &mut dyn Sandbox,
+    most: u64,
+) -> BoxFuture<'_, Result<Option<Artifact>, SandboxError>> {
+    async move {
+        let paths = [submissions::FILE.to_owned()];
+        Ok(sandbox.collect(&paths, most).await?.pop())
+    }
+    .boxed()
+}
+
+/// Shows the host what the code has submitted so far.
+async fn hand_out(service: &Service, seats: &Arc<Seats>, seat: usize, room: &Arc<Room>) {
+    if service.submissions.is_none() {
+        return;
+    }
+    let most = service.limits.body_bytes as u64;
+    let taken = service.rooms.within(room, Turn::Queue, move |sandbox| {
+        take_submission(sandbox, most)
+    });
+    // A sandbox that was closed meanwhile has nothing to show.
+    if let Ok(Some(submission)) = taken.await {
+        submit(service, seats, seat, room, Some(submission.bytes)).await;
+    }
+}
+
+/// Puts a submission in the place of the one before, or nothing.
+async fn submit(
+    service: &Service,
+    seats: &Arc<Seats>,
+    seat: usize,
+    room: &Arc<Room>,
+    submission: Option<Vec<u8>>,
+) {
+    let Some(submissions) = service.submissions.clone() else {
+        return;
+    };
+    let (seats, room) = (Arc::clone(seats), Arc::clone(room));
+    let put = spawn_blocking(move || {
+        submissions.put(seat, submission.as_deref(), || seats.holds(seat, &room))
+    });
+    if let Ok(Err(error)) = put.await {
+        tracing::error!(container = seat, %error, "failed to write to the folder of submissions");
+    }
 }
 
 /// What a cell came to, as the objects that DSGym's agents read.
@@ -363,7 +432,7 @@ fn error(outcome: &CellOutcome) -> Option<Value> {
         }
         CellOutcome::Limit { limit, state_kept } => {
             let what = match limit {
-                CellLimit::Disk => "the workspace is full",
+                CellLimit::Disk => "no space is left",
                 CellLimit::Processes => "no further process may be started",
                 CellLimit::Output => "the cell printed too much",
             };
@@ -391,8 +460,8 @@ fn parts(traceback: &str) -> Vec<&str> {
 }
 
 /// Whether a container of that number exists; it may be free.
-fn check_number(service: &Service, id: u32) -> Result<(), Refused> {
-    if (id as usize) < service.slots {
+fn check_number(service: &Service, id: i64) -> Result<(), Refused> {
+    if usize::try_from(id).is_ok_and(|seat| seat < service.slots) {
         Ok(())
     } else {
         Err(Refused::not_found(id))
@@ -408,8 +477,9 @@ async fn restart(
 ) -> Result<Json<Value>, Refused> {
     let id = number(id)?;
     check_number(&service, id)?;
-    if let Some(room) = seats.find(&client, id) {
+    if let Some((seat, room)) = seats.find(&client, id) {
         service.rooms.renew(&room).await?;
+        submit(&service, &seats, seat, &room, None).await;
     }
     Ok(Json(json!({"status": "restarting"})))
 }
@@ -432,7 +502,8 @@ async fn ready(
 ) -> Result<Json<Value>, Refused> {
     let id = number(id)?;
     check_number(&service, id)?;
-    let is_busy = seats.find(&client, id).is_some_and(|room| room.is_busy());
+    let seated = seats.find(&client, id);
+    let is_busy = seated.is_some_and(|(_, room)| room.is_busy());
     Ok(Json(if is_busy {
         json!({"ready": false, "reason": "kernel_busy"})
     } else {

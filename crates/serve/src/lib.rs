@@ -3,8 +3,8 @@
 //! [`Server::bind`] takes a backend's sandboxes and [`Options`]; [`Server::run`] serves one [`Api`] until it is told to stop. The
 //! arrows: `server` accepts connections, `service` lets each request through its gate (`access` says who asks, `quota` how much
 //! each may have, `metrics` counts), `payload` reads its body. Then the API's own file takes over: `native`, `dsgym` or `fusion`.
-//! All three work on `rooms`, the table of open sandboxes with their leases; `store` keeps uploaded files. Start reading at
-//! `rooms`.
+//! All three work on `rooms`, the table of open sandboxes with their leases; `store` keeps uploaded files, `submissions` hands out
+//! those of DSGym's agents. Start reading at `rooms`.
 
 use std::io;
 use std::net::SocketAddr;
@@ -35,6 +35,7 @@ mod rooms;
 mod server;
 mod service;
 mod store;
+mod submissions;
 
 pub use access::Tokens;
 pub use quota::ClientLimits;
@@ -46,6 +47,7 @@ use quota::Quotas;
 use rooms::Rooms;
 use service::Service;
 use store::{DataFolder, Uploads};
+use submissions::Submissions;
 
 /// How long an upload is kept after its last use.
 const KEEP_UPLOADS: Duration = Duration::from_secs(3600);
@@ -94,6 +96,8 @@ pub struct Options {
     pub most: SandboxLimits,
     /// A folder whose files sandboxes may be shown.
     pub data: Option<PathBuf>,
+    /// A folder where DSGym's agents find the submissions that their code wrote.
+    pub submissions: Option<PathBuf>,
     /// The images that may be asked for besides the default one.
     pub images: Vec<String>,
     /// A folder for uploaded files.
@@ -171,6 +175,10 @@ impl Server {
             }
             None => None,
         };
+        let submissions = match &options.submissions {
+            Some(folder) => Some(Arc::new(Submissions::new(folder).map_err(fail(folder))?)),
+            None => None,
+        };
         let quotas = Quotas::new(options.client.clone());
         let uploads = Uploads::new(&options.scratch, Arc::clone(&quotas), KEEP_UPLOADS)?;
         let metrics = Arc::new(Metrics::new());
@@ -191,6 +199,7 @@ impl Server {
             tokens: options.tokens,
             uploads,
             data,
+            submissions,
             limits: options.client,
             most: options.most,
             wait: options.wait,

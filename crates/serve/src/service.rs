@@ -21,6 +21,7 @@ use crate::metrics::Metrics;
 use crate::quota::{ClientLimits, Quotas};
 use crate::rooms::Rooms;
 use crate::store::{DataFolder, Uploads};
+use crate::submissions::Submissions;
 
 /// What anybody may ask for without a token: whether the server lives, and how it is used.
 const OPEN_ROUTES: [&str; 5] = ["/", "/healthz", "/health", "/v1/ping", "/openapi.json"];
@@ -37,6 +38,7 @@ pub struct Service {
     pub tokens: Tokens,
     pub uploads: Uploads,
     pub data: Option<DataFolder>,
+    pub submissions: Option<Arc<Submissions>>,
     pub limits: ClientLimits,
     /// The most that a sandbox may be asked for, and what it gets when nothing is asked; of output it then gets less.
     pub most: SandboxLimits,

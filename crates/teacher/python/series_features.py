@@ -30,7 +30,7 @@ clock = (clock - clock.min()) / max(clock.max() - clock.min(), 1e-9)
 who = pd.factorize(both[entities].astype(str).agg("|".join, axis=1))[0] if entities else np.zeros(len(both), dtype=int)
 
 features = {"t": clock}
-cycle = np.zeros(len(both), dtype=int)
+cycle, week = np.zeros(len(both), dtype=int), np.zeros(len(both), dtype=int)
 if stamp is not None:
     for part, period in [("month", 12), ("day_of_week", 7), ("hour", 24), ("day_of_year", 366)]:
         values = getattr(stamp.dt, part).ffill().fillna(0).to_numpy(dtype=float)
@@ -41,6 +41,8 @@ if stamp is not None:
                 features["%s cos %d" % (part, k)] = np.cos(2 * np.pi * k * values / period)
             if part != "day_of_year":
                 cycle = cycle * 32 + values.astype(int)
+            if part in ("day_of_week", "hour"):
+                week = week * 32 + values.astype(int)
 seasons = list(features)
 outside = []
 for place, name in enumerate(names):
@@ -62,5 +64,6 @@ if entities:
 features = pd.DataFrame(features)
 order = np.argsort(clock[:size], kind="stable")[-__MOST__:]
 X, X_new = features.iloc[order].reset_index(drop=True), features.iloc[size:].reset_index(drop=True)
-who, who_new, cycle, cycle_new = who[:size][order], who[size:], cycle[:size][order], cycle[size:]
+past = {"X": X, "who": who[:size][order], "cycle": cycle[:size][order], "week": week[:size][order]}
+future = {"X": X_new, "who": who[size:], "cycle": cycle[size:], "week": week[size:]}
 print("features:", X.shape, "to predict:", X_new.shape, "series:", len(np.unique(who)), "from the test file:", len(outside))

@@ -46,11 +46,9 @@ def leveled(make, columns):
 
 
 def cut(data, rows):
-    return {"X": data["X"].iloc[rows].reset_index(drop=True), "who": data["who"][rows], "cycle": data["cycle"][rows]}
+    return {name: values.iloc[rows].reset_index(drop=True) if name == "X" else values[rows] for name, values in data.items()}
 
 
-past = {"X": X, "who": who, "cycle": cycle}
-future = {"X": X_new, "who": who_new, "cycle": cycle_new}
 everything = list(X.columns)
 candidates = {
     "chosen": fitted(lambda: __MODEL__, everything),
@@ -60,6 +58,8 @@ candidates = {
     "latest level": by_group("who", 5),
     "same season": by_group("cycle", len(X)),
 }
+if len(np.unique(past["week"])) > 1:
+    candidates["same time of the week"] = by_group("week", 8)
 if outside:
     candidates["linear"] = fitted(linear, everything)
     candidates["linear in the features"] = fitted(linear, outside + owners)

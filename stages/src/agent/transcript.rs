@@ -46,7 +46,7 @@ pub fn observation_text(observation: &Observation, cell_seconds: u64) -> String 
         CellOutcome::Limit { limit, state_kept } => add(&format!(
             "[stopped: {}; variables are {}]",
             match limit {
-                CellLimit::Disk => "the workspace is full",
+                CellLimit::Disk => "no space is left",
                 CellLimit::Processes => "too many processes",
                 CellLimit::Output => "too much output",
             },

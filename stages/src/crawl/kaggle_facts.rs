@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use synth_core::{KaggleFacts, Licence, ListedFile, Origin, Source};
 use synth_kaggle::{
-    Competition, CompetitionFile, Dataset, DatasetFile, DatasetMetadata, Kaggle, KaggleError,
-    LeaderboardRow, Page, PageKind, spdx,
+    Competition, Dataset, DatasetMetadata, Kaggle, KaggleError, LeaderboardRow, Page, PageKind,
+    RemoteFile, spdx,
 };
 
 use super::bare;
@@ -229,7 +229,7 @@ pub(super) fn page_of(origin: Origin, slug: &str) -> String {
     }
 }
 
-fn listed_of_competition(file: &CompetitionFile) -> ListedFile {
+fn listed_of_competition(file: &RemoteFile) -> ListedFile {
     ListedFile {
         path: file.path().to_owned(),
         bytes: (file.total_bytes > 0).then_some(file.total_bytes),
@@ -237,7 +237,7 @@ fn listed_of_competition(file: &CompetitionFile) -> ListedFile {
     }
 }
 
-fn listed_of_dataset(file: &DatasetFile, metadata: &DatasetMetadata) -> ListedFile {
+fn listed_of_dataset(file: &RemoteFile, metadata: &DatasetMetadata) -> ListedFile {
     let described = metadata
         .data
         .iter()
@@ -255,14 +255,14 @@ fn listed_of_dataset(file: &DatasetFile, metadata: &DatasetMetadata) -> ListedFi
 }
 
 /// What the owner says of files and columns, as a page.
-fn columns_page(files: &[DatasetFile], metadata: &DatasetMetadata) -> String {
+fn columns_page(files: &[RemoteFile], metadata: &DatasetMetadata) -> String {
     let mut page = String::new();
-    let listed = files.iter().map(DatasetFile::path);
+    let listed = files.iter().map(RemoteFile::path);
     let further = metadata
         .data
         .iter()
         .filter(|described| !files.iter().any(|file| file.path() == described.path()));
-    for path in listed.chain(further.map(DatasetFile::path)) {
+    for path in listed.chain(further.map(RemoteFile::path)) {
         let of_path = files
             .iter()
             .chain(&metadata.data)
@@ -366,13 +366,13 @@ mod tests {
 
     #[test]
     fn the_page_of_a_dataset_s_data_tells_what_its_columns_mean() {
-        let file: DatasetFile = serde_json::from_value(serde_json::json!({
+        let file: RemoteFile = serde_json::from_value(serde_json::json!({
             "name": "rain.csv",
             "columns": [{"name": "day", "description": "Day of the year."}, {"name": "mm"}],
         }))
         .unwrap();
         let page = columns_page(
-            &[file.clone(), DatasetFile::default()],
+            &[file.clone(), RemoteFile::default()],
             &DatasetMetadata::default(),
         );
         assert_eq!(page, "## rain.csv\n\n- `day`: Day of the year.");

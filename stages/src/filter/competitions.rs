@@ -3,20 +3,14 @@
 use synth_core::config::CompetitionRules;
 use synth_core::{KaggleFacts, Source};
 
+use super::rule::{self, Rule};
 use super::{Ruling, direction, list, listed_bytes};
 
 /// By this name a list of left-out competitions means those of a whole benchmark.
 const MLE_BENCH_LITE: &str = "mle-bench-lite";
 
-/// A rule: its name, whether it is switched on, and how it judges.
-type Rule = (
-    &'static str,
-    fn(&CompetitionRules) -> bool,
-    fn(&CompetitionRules, &Source, &KaggleFacts) -> (bool, String),
-);
-
 /// In the order in which they are asked; the first that fails names the drop.
-const RULES: [Rule; 8] = [
+const RULES: [Rule<CompetitionRules>; 8] = [
     (
         "closed_too_early",
         |rules| !rules.closed_after.is_empty(),
@@ -112,13 +106,7 @@ const RULES: [Rule; 8] = [
 
 /// What the rules that are switched on say.
 pub(super) fn rulings(rules: &CompetitionRules, source: &Source) -> Vec<Ruling> {
-    let nothing = KaggleFacts::default();
-    let facts = source.kaggle.as_ref().unwrap_or(&nothing);
-    RULES
-        .iter()
-        .filter(|(_, is_on, _)| is_on(rules))
-        .map(|(rule, _, judge)| Ruling::of(rule, judge(rules, source, facts)))
-        .collect()
+    rule::rulings(&RULES, rules, source)
 }
 
 /// A notebook competition takes none; else a sample submission among the files or the page on scoring tells of one.

@@ -3,18 +3,12 @@
 use synth_core::config::DatasetRules;
 use synth_core::{KaggleFacts, Source};
 
+use super::rule::{self, Rule};
 use super::{Ruling, list, listed_bytes};
 use crate::tables;
 
-/// A rule: its name, whether it is switched on, and how it judges.
-type Rule = (
-    &'static str,
-    fn(&DatasetRules) -> bool,
-    fn(&DatasetRules, &Source, &KaggleFacts) -> (bool, String),
-);
-
 /// In the order in which they are asked; the first that fails names the drop.
-const RULES: [Rule; 9] = [
+const RULES: [Rule<DatasetRules>; 9] = [
     (
         "licence_not_open",
         |rules| !rules.licences.is_empty(),
@@ -145,13 +139,7 @@ const RULES: [Rule; 9] = [
 
 /// What the rules that are switched on say.
 pub(super) fn rulings(rules: &DatasetRules, source: &Source) -> Vec<Ruling> {
-    let nothing = KaggleFacts::default();
-    let facts = source.kaggle.as_ref().unwrap_or(&nothing);
-    RULES
-        .iter()
-        .filter(|(_, is_on, _)| is_on(rules))
-        .map(|(rule, _, judge)| Ruling::of(rule, judge(rules, source, facts)))
-        .collect()
+    rule::rulings(&RULES, rules, source)
 }
 
 fn size(facts: &KaggleFacts, passes: impl Fn(u64) -> bool, bound: &str) -> (bool, String) {

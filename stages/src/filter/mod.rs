@@ -6,6 +6,7 @@
 mod competitions;
 mod datasets;
 mod direction;
+mod rule;
 mod tables;
 pub(crate) mod validity;
 

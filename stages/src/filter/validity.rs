@@ -3,12 +3,13 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use synth_core::config::Config;
-use synth_core::{FailureKind, Fingerprint, ListedFile, RecordError, Source};
+use synth_core::{Fingerprint, ListedFile, Source};
 use synth_llm::{ChatRequest, Message, ReplySchema};
 use synth_pipeline::WorkError;
 
 use super::Ruling;
 use crate::services::reply_basis;
+use crate::verdict::{self, What};
 use crate::{Cx, prompts, sampling};
 
 /// What is asked: the question's name, and the rule that a `no` breaks.
@@ -42,25 +43,9 @@ pub(crate) async fn rulings(cx: &Cx<'_>, source: &Source) -> Result<Vec<Ruling>,
     }
     let model = cx.services.model("judge").await?;
     let request = request(cx, source);
-    let mut problem = String::new();
-    for retry in 0..=cx.config.judge.retries {
-        let request = ChatRequest {
-            sample: retry,
-            ..request.clone()
-        };
-        let reply = model.complete(&request).await;
-        let reply = reply.map_err(|error| cx.services.model_error(error))?;
-        match parse(&reply.content) {
-            Ok(answers) => return Ok(said(model.name(), answers)),
-            Err(why) => problem = why,
-        }
-    }
-    let message = format!(
-        "no well-formed judgement of `{}` in {} tries; the last: {problem}; look at the judge's model or raise `judge.retries`",
-        source.slug,
-        cx.config.judge.retries + 1
-    );
-    Err(RecordError::permanent(FailureKind::Model, "malformed_judgement", message).into())
+    let what = What::JudgementOf(&source.slug);
+    let answers = verdict::ask(cx, &*model, &request, 1, what, parse).await?;
+    Ok(said(model.name(), answers))
 }
 
 fn said(model: &str, answers: Vec<Answer>) -> Vec<Ruling> {
@@ -165,13 +150,7 @@ struct Answer {
 
 /// Reads a reply: one JSON object, perhaps in a fence, with every question answered and no other.
 fn parse(content: &str) -> Result<Vec<Answer>, String> {
-    let object = content
-        .find('{')
-        .zip(content.rfind('}'))
-        .and_then(|(start, end)| content.get(start..=end))
-        .ok_or("it holds no JSON object")?;
-    let mut raw: serde_json::Map<String, Value> = serde_json::from_str(object)
-        .map_err(|error| format!("it is not the JSON that was asked for: {error}"))?;
+    let mut raw: serde_json::Map<String, Value> = verdict::object(content)?;
     let mut answers = Vec::new();
     for (name, _) in QUESTIONS {
         let value = raw

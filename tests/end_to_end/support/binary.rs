@@ -14,6 +14,9 @@ use super::KEY;
 /// Longer than any of these runs takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(240);
 
+/// The variable that names the folder of Python environments.
+const CACHE: &str = "SYNTH__SANDBOX__CACHE";
+
 /// A command line to be.
 pub struct Synth {
     command: Command,
@@ -28,7 +31,9 @@ impl Synth {
 
     /// Another command that runs `synth` in the end.
     pub fn wrapped(mut command: Command, folder: &std::path::Path, logs: PathBuf) -> Self {
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("SYNTH")) {
+        // Where environments are kept is the machine's matter: all else is as it is for a user who has set nothing.
+        let settings = std::env::vars().map(|(name, _)| name);
+        for name in settings.filter(|name| name.starts_with("SYNTH") && name != CACHE) {
             command.env_remove(name);
         }
         command

@@ -566,6 +566,9 @@ pub struct SandboxConfig {
     /// Local sandboxes kept made ahead, no more than can be open at once.
     #[serde(default)]
     pub parked: usize,
+    /// What is imported before a sandbox is handed out.
+    #[serde(default)]
+    pub preload: Preload,
     /// Containers, for the backend of that name.
     pub docker: DockerConfig,
     /// Images besides the default one, by their names.
@@ -597,6 +600,30 @@ impl Isolation {
     }
 }
 
+/// What is imported before a sandbox is handed out; a cell that needs more imports it itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Preload {
+    /// The whole stack: pandas, SciPy, scikit-learn, statsmodels.
+    #[default]
+    All,
+    /// NumPy and pandas.
+    Pandas,
+    /// What has to be seeded: NumPy.
+    Nothing,
+}
+
+impl Preload {
+    /// As it is written in the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Pandas => "pandas",
+            Self::Nothing => "nothing",
+        }
+    }
+}
+
 /// A sandbox backend.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -622,8 +649,6 @@ pub struct DockerConfig {
     pub gpus: u32,
     /// Started containers that wait for the next trajectory on the same data, on each host.
     pub warm: usize,
-    /// Whether pandas, scikit-learn and the like are imported before a container is handed out.
-    pub preload: bool,
     /// Which of `sandbox.images` a task runs in, by its domain; the default image for all others.
     #[serde(default)]
     pub by_domain: BTreeMap<String, String>,

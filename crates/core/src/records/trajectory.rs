@@ -63,7 +63,7 @@ pub enum CellOutcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CellLimit {
-    /// The workspace is full.
+    /// The workspace, `/tmp` or `/dev/shm` is full.
     Disk,
     /// No further process or thread may be started.
     Processes,

@@ -163,12 +163,15 @@ impl UnpackError {
     }
 }
 
+/// How many archives deep an archive is opened; what lies deeper stays as it is.
+const INNER_LEVELS: u8 = 4;
+
 /// Takes each file of an archive: its path, with `/` between its parts, and its content.
 pub type Visit<'v> = dyn FnMut(&str, &mut dyn Read) -> io::Result<()> + 'v;
 
 /// Gives each file of an archive to `visit`, in the archive's order; what `visit` does not read is passed over.
 ///
-/// An archive inside it is opened too, one level deep: `train.csv.zip` gives `train.csv`, `images.zip` gives `images/…`.
+/// An archive inside it is opened too, down to the fourth: `train.csv.zip` gives `train.csv`, `images.zip` gives `images/…`.
 /// Documents that are zip files by nature (spreadsheets, arrays, packages) stay whole. A refusal can come after files were
 /// given: what was taken is to be thrown away then. It blocks: call it where that does no harm.
 pub fn unpack(
@@ -184,6 +187,7 @@ pub fn unpack(
     let walk = Walk {
         scratch: folder.unwrap_or(Path::new(".")),
         place: Place::Top,
+        levels: INNER_LEVELS,
     };
     let content = Content::of(&mut file)?;
     walk.open(file, content, &mut meter, visit)?;
@@ -243,6 +247,7 @@ pub(crate) fn unwrap_single(
             at: "",
             within: name,
         },
+        levels: 0,
     };
     zipped::walk(&walk, inner, &mut meter, &mut |_, content| {
         io::copy(content, target).map(|_| ())
@@ -256,6 +261,8 @@ struct Walk<'a> {
     /// Where inner archives are spooled.
     scratch: &'a Path,
     place: Place<'a>,
+    /// How many levels of archives inside it are opened.
+    levels: u8,
 }
 
 /// Where an archive lies.
@@ -305,16 +312,10 @@ impl Walk<'_> {
             ));
             return drain(&mut Metered::new(content, meter, &name));
         }
-        let Place::Top = self.place else {
-            let path = self.path_of(&name);
-            if !meter.claim(&path) {
-                meter.remark(format!(
-                    "`{path}` is left out: a file of that name is there already"
-                ));
-                return drain(&mut Metered::new(content, meter, &name));
-            }
-            return give(&path, content, meter, visit);
-        };
+        let path = self.path_of(&name);
+        if self.levels == 0 {
+            return self.keep(&path, content, meter, visit);
+        }
         let mut head = Vec::with_capacity(content::HEAD_BYTES);
         let mut metered = Metered::new(content, meter, &name);
         let read = metered
@@ -329,17 +330,48 @@ impl Walk<'_> {
             let copied = io::copy(&mut metered, &mut spool);
             metered.finish(copied)?;
             spool.seek(SeekFrom::Start(0))?;
-            return self.take_inner(&name, spool, meter, visit);
-        }
-        if !meter.claim(&name) {
-            return Err(UnpackError::Duplicate { entry: name });
+            return self.take_inner(&path, spool, meter, visit);
         }
         // The head is counted when it is handed on.
         meter.uncount(head.len() as u64);
-        give(&name, &mut head.as_slice().chain(content), meter, visit)
+        self.keep(&path, &mut head.as_slice().chain(content), meter, visit)
     }
 
-    /// Takes a file that looks like an archive, and lies in a spool.
+    /// Hands a file on as it is, if its path is free.
+    fn keep(
+        &self,
+        path: &str,
+        content: &mut dyn Read,
+        meter: &mut Meter,
+        visit: &mut Visit<'_>,
+    ) -> Result<(), UnpackError> {
+        if self.claim(path, meter)? {
+            give(path, content, meter, visit)
+        } else {
+            drain(&mut Metered::new(content, meter, path))
+        }
+    }
+
+    /// Whether a path is free. One archive that has it twice is refused; of a file that an inner archive brings once more, the
+    /// first stays.
+    fn claim(&self, path: &str, meter: &mut Meter) -> Result<bool, UnpackError> {
+        let is_free = meter.claim(path);
+        match self.place {
+            Place::Top if !is_free => Err(UnpackError::Duplicate {
+                entry: path.to_owned(),
+            }),
+            _ => {
+                if !is_free {
+                    meter.remark(format!(
+                        "`{path}` is left out: a file of that name is there already"
+                    ));
+                }
+                Ok(is_free)
+            }
+        }
+    }
+
+    /// Takes a file that looks like an archive, would be handed on by this path, and lies in a spool.
     fn take_inner(
         &self,
         name: &str,
@@ -370,10 +402,8 @@ impl Walk<'_> {
         };
         spool.seek(SeekFrom::Start(0))?;
         if !is_archive {
-            if !meter.claim(name) {
-                return Err(UnpackError::Duplicate {
-                    entry: name.to_owned(),
-                });
+            if !self.claim(name, meter)? {
+                return Ok(());
             }
             // Its bytes were counted on their way into the spool.
             meter.files(1)?;
@@ -390,6 +420,7 @@ impl Walk<'_> {
         let inner = Walk {
             scratch: self.scratch,
             place: Place::Inside { at, within },
+            levels: self.levels - 1,
         };
         inner.open(spool, content, meter, visit)
     }

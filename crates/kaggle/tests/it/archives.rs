@@ -102,7 +102,7 @@ fn zip_tar_and_tar_gz_give_the_same_files_whatever_they_are_called() {
 }
 
 #[test]
-fn inner_archives_are_opened_one_level_deep_and_land_where_their_name_says() {
+fn inner_archives_are_opened_and_land_where_their_name_says() {
     let deepest = zip_of(&[("z.csv", b"z")]);
     let bundle = zip_of(&[
         ("train.csv.zip", &zip_of(&[("train.csv", b"t")])),
@@ -129,10 +129,29 @@ fn inner_archives_are_opened_one_level_deep_and_land_where_their_name_says() {
             "labels.csv",
             "more/m.csv",
             "more/deep.zip",
-            "outer/inner.zip",
+            "outer/inner/z.csv",
             "scan.nii.gz",
         ]
     );
+}
+
+#[test]
+fn archives_are_opened_down_to_the_fourth_inside() {
+    let boxed = |levels: usize| {
+        (0..levels).fold(zip_of(&[("x.csv", b"1")]), |inner, level| {
+            zip_of(&[(&format!("{level}.zip"), inner.as_slice())])
+        })
+    };
+    for (levels, path) in [
+        (1, "0/x.csv"),
+        (2, "1/0/x.csv"),
+        (4, "3/2/1/0/x.csv"),
+        (5, "4/3/2/1/0.zip"),
+    ] {
+        let (files, _) = unpacked(&boxed(levels), UnpackLimits::default()).unwrap();
+        let names: Vec<_> = files.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, [path]);
+    }
 }
 
 #[test]
@@ -183,9 +202,10 @@ fn names_that_lead_elsewhere_are_refused_in_every_format() {
         let tar = tar_of(&[(name, tar::EntryType::Regular, b"")]);
         assert_eq!(reason(&gzip(&tar)), "archive_unsafe_path", "{name}");
     }
-    // Also one level deep.
-    let bundle = zip_of(&[("a.zip", &zip_of(&[("../../x", b"")]))]);
-    assert_eq!(reason(&bundle), "archive_unsafe_path");
+    // Also at any depth.
+    let inner = zip_of(&[("a.zip", &zip_of(&[("../../x", b"")]))]);
+    assert_eq!(reason(&inner), "archive_unsafe_path");
+    assert_eq!(reason(&zip_of(&[("b.zip", &inner)])), "archive_unsafe_path");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use bollard::query_parameters::{
     AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, StartContainerOptions,
 };
 use serde::Deserialize;
-use synth_core::config::DockerConfig;
+use synth_core::config::SandboxConfig;
 use tokio::time::timeout;
 
 use super::host::Host;
@@ -88,7 +88,7 @@ pub async fn start(
     host: &Host,
     docker: &Docker,
     key: &Key,
-    config: &DockerConfig,
+    config: &SandboxConfig,
     owner: &Owner,
     user: u32,
 ) -> Result<Warm, SandboxError> {
@@ -153,10 +153,11 @@ async fn warm_up(host: &Host, docker: &Docker, id: &str) -> Result<Attached, San
 
 fn body(
     key: &Key,
-    config: &DockerConfig,
+    config: &SandboxConfig,
     labels: HashMap<String, String>,
     user: u32,
 ) -> ContainerCreateBody {
+    let docker = &config.docker;
     let user = FIRST_USER + user % USERS;
     let memory = key.memory_bytes + key.workspace_bytes + OVERHEAD_BYTES;
     let own = format!("uid={user},gid={user},mode=0700");
@@ -196,7 +197,7 @@ fn body(
         );
     }
     let gpus = DeviceRequest {
-        count: Some(i64::from(config.gpus)),
+        count: Some(i64::from(docker.gpus)),
         capabilities: Some(vec![vec!["gpu".into()]]),
         ..DeviceRequest::default()
     };
@@ -222,11 +223,10 @@ fn body(
         }),
         init: Some(false),
         auto_remove: Some(true),
-        runtime: (!config.runtime.is_empty()).then(|| config.runtime.clone()),
-        device_requests: (config.gpus > 0).then(|| vec![gpus]),
+        runtime: (!docker.runtime.is_empty()).then(|| docker.runtime.clone()),
+        device_requests: (docker.gpus > 0).then(|| vec![gpus]),
         ..HostConfig::default()
     };
-    let imports = if config.preload { "warm" } else { "bare" };
     ContainerCreateBody {
         image: Some(key.image.clone()),
         hostname: Some("sandbox".into()),
@@ -234,9 +234,16 @@ fn body(
         working_dir: Some("/".into()),
         entrypoint: Some(Vec::new()),
         cmd: Some(
-            ["/usr/bin/python3", "-s", "-B", "-c", BOOTSTRAP, imports]
-                .map(String::from)
-                .into(),
+            [
+                "/usr/bin/python3",
+                "-s",
+                "-B",
+                "-c",
+                BOOTSTRAP,
+                config.preload.name(),
+            ]
+            .map(String::from)
+            .into(),
         ),
         env: Some(variables()),
         labels: Some(labels),

@@ -5,7 +5,6 @@
 //! lines over the container's one stream, so that `child` runs cells as it does locally, and `files` asks for files over the same
 //! stream. `owner` and `sweep` see to it that nothing outlives its owner; `image` and `rootfs` make the image.
 
-use std::io::Read;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -94,10 +93,8 @@ impl DockerSandboxes {
             .collect();
         let slots = slots.min(hosts.iter().map(|host| host.slots).sum());
         let owner = Owner::new().map_err(SandboxError::io("read `/proc`"))?;
-        let mut random = [0; 4];
-        std::fs::File::open("/dev/urandom")
-            .and_then(|mut file| file.read_exact(&mut random))
-            .map_err(SandboxError::io("read `/dev/urandom`"))?;
+        let first_user = getrandom::u32()
+            .map_err(|error| SandboxError::io("draw a random user id")(error.into()))?;
         let shared = Arc::new(Shared {
             config: config.clone(),
             hosts,
@@ -105,7 +102,7 @@ impl DockerSandboxes {
             contents: Contents::default(),
             pool: Pool::default(),
             nonces: Nonces::new()?,
-            users: AtomicU32::new(u32::from_le_bytes(random)),
+            users: AtomicU32::new(first_user),
             starts: Semaphore::new(
                 std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
             ),
@@ -351,7 +348,7 @@ impl Shared {
             .await
             .map_err(|_| SandboxError::Closed)?;
         let user = self.users.fetch_add(1, Ordering::Relaxed);
-        container::start(host, docker, key, &self.config.docker, &self.owner, user).await
+        container::start(host, docker, key, &self.config, &self.owner, user).await
     }
 
     /// Makes a sandbox of a warm container.

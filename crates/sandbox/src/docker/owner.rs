@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::Read;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The label with the start of a backend that made a container.
@@ -32,8 +31,6 @@ pub struct Owner {
 impl Owner {
     /// A new one.
     pub fn new() -> std::io::Result<Self> {
-        let mut random = [0; 8];
-        fs::File::open("/dev/urandom")?.read_exact(&mut random)?;
         let id = std::process::id();
         Ok(Self {
             process: Process {
@@ -42,7 +39,7 @@ impl Owner {
                 id,
                 began: began(id).unwrap_or_default(),
             },
-            run: format!("{:016x}", u64::from_le_bytes(random)),
+            run: format!("{:016x}", getrandom::u64()?),
         })
     }
 

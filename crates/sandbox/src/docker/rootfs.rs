@@ -19,7 +19,7 @@ use crate::environment::run;
 /// The Debian packages, which bring what they depend on.
 pub const PACKAGES: &str = include_str!("../../image/packages");
 /// To be raised when what is done with them changes.
-pub const RECIPE: &str = "1";
+pub const RECIPE: &str = "2";
 /// Dead weight in a sandbox.
 const DROPPED: [&str; 13] = [
     "usr/share/doc",
@@ -305,7 +305,10 @@ fn finish(root: &Path) -> io::Result<()> {
     )?;
     fs::write(root.join("etc/group"), "agent:x:1000:\n")?;
     fs::create_dir_all(root.join("workspace"))?;
-    symlink("workspace/data", root.join("data"))
+    for name in ["data", "submission"] {
+        symlink(Path::new("workspace").join(name), root.join(name))?;
+    }
+    Ok(())
 }
 
 /// The folder as a tarball: all of it root's, nothing with more rights than its user's, in the order of names.

@@ -7,6 +7,7 @@
 //! A lock on the group's folder says that its owner lives; the kernel lets go of it however the owner dies. Whoever claims next
 //! kills and removes the groups whose locks nobody holds.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
@@ -16,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{Access, FlockOperation, access, flock};
+use rustix::fs::{Access, FlockOperation, access, flock, getxattr};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::hierarchy::{self, Hierarchy};
@@ -29,6 +30,8 @@ pub use super::hierarchy::{Controller, Version};
 const PREFIX: &str = "synth-sandboxes-";
 /// Where this process moves when its own group is to hand controllers on.
 const LEAF: &str = "synth-orchestrator";
+/// How often a leaf is made that somebody else removes.
+const LEAF_TRIES: usize = 8;
 /// The period over which processor time is counted, in microseconds: the kernel's default.
 const CPU_PERIOD: u64 = 100_000;
 /// How long the groups of an ending backend may take to become empty.
@@ -352,7 +355,8 @@ fn settle(hierarchy: &Hierarchy, wanted: &[Controller]) -> io::Result<Option<Pla
 }
 
 /// The group of version 2 below which ours can lie, and what it hands on: our own where it may hand controllers on (we move into a
-/// leaf of it if we are alone there), else the nearest above that does already. What is not ours is left as it is.
+/// leaf of it if we are alone there), else the nearest above that does already. What is not ours is left as it is: when a process
+/// anywhere below a unit of systemd's runs out of memory, systemd stops the unit, and this process with it, unless it is delegated.
 fn base(hierarchy: &Hierarchy, wanted: &[Controller]) -> io::Result<(PathBuf, Vec<Controller>)> {
     let ours = &hierarchy.ours;
     let handed_on = |folder: &Path| {
@@ -360,15 +364,13 @@ fn base(hierarchy: &Hierarchy, wanted: &[Controller]) -> io::Result<(PathBuf, Ve
         controllers.retain(|controller| wanted.contains(controller));
         controllers
     };
-    if may_write(ours) && !ours.ends_with(LEAF) {
+    if may_write(ours) && !ours.ends_with(LEAF) && !kept_by_systemd(hierarchy) {
         let offered: Vec<Controller> = listed(ours, "cgroup.controllers")
             .into_iter()
             .filter(|controller| wanted.contains(controller))
             .collect();
         if handed_on(ours) != offered && hand_on(ours, &offered).is_err() && alone_in(ours) {
-            let leaf = ours.join(LEAF);
-            let _ = fs::create_dir(&leaf);
-            write(&leaf, "cgroup.procs", &std::process::id().to_string())?;
+            move_into_leaf(ours)?;
             hand_on(ours, &offered)?;
         }
     }
@@ -389,6 +391,49 @@ fn base(hierarchy: &Hierarchy, wanted: &[Controller]) -> io::Result<(PathBuf, Ve
         access(ours, Access::WRITE_OK).map_err(|error| named(ours, &error.into()))?;
     }
     Ok(best)
+}
+
+/// Whether our group is a unit of the system's manager that was not delegated. It marks those that were; users' managers mark nothing.
+fn kept_by_systemd(hierarchy: &Hierarchy) -> bool {
+    let ours = &hierarchy.ours;
+    let is_unit = ours
+        .extension()
+        .is_some_and(|kind| kind == "service" || kind == "scope");
+    let of_a_user = ours
+        .strip_prefix(&hierarchy.top)
+        .is_ok_and(|path| path.iter().any(is_users_manager));
+    let delegated = ["trusted.delegate", "user.delegate"]
+        .iter()
+        .any(|mark| getxattr(ours, *mark, &mut [0_u8; 8]).is_ok());
+    is_unit && !of_a_user && !delegated
+}
+
+/// The group of the manager that systemd runs for this user.
+fn users_manager(hierarchy: &Hierarchy) -> PathBuf {
+    let uid = rustix::process::getuid().as_raw();
+    let manager = format!("user.slice/user-{uid}.slice/user@{uid}.service");
+    hierarchy.top.join(manager)
+}
+
+/// Whether it is the group of the manager that systemd runs for a user: `user@1000.service`.
+fn is_users_manager(name: &OsStr) -> bool {
+    let name = name.to_str().unwrap_or_default();
+    name.starts_with("user@") && name.ends_with(".service")
+}
+
+/// Moves this process into a group below its own, so that its own holds no process.
+fn move_into_leaf(ours: &Path) -> io::Result<()> {
+    let leaf = ours.join(LEAF);
+    let mut tries = LEAF_TRIES;
+    loop {
+        let _ = fs::create_dir(&leaf);
+        let moved = write(&leaf, "cgroup.procs", &std::process::id().to_string());
+        tries -= 1;
+        // A sweeper elsewhere removes a leaf that nobody is in yet.
+        if moved.is_ok() || tries == 0 {
+            return moved;
+        }
+    }
 }
 
 /// What a machine that does not give `controller` is to be blamed for, and the way out.
@@ -460,7 +505,10 @@ fn lack(
             "give the group's processes a leaf and have it hand controllers on, as root: `mkdir {ours}/init && \
              xargs -rn1 < {ours}/cgroup.procs > {ours}/init/cgroup.procs; echo '+memory +cpu +pids' > {ours}/cgroup.subtree_control`"
         ),
-        Version::V2 if refusal.is_some() => {
+        Version::V2 if rustix::process::geteuid().is_root() => {
+            "start it with `systemd-run --scope -p Delegate=yes synth …`, or write `Delegate=yes` into its unit".into()
+        }
+        Version::V2 if listed(&users_manager(hierarchy), "cgroup.controllers").contains(&controller) => {
             "start it with `systemd-run --user --scope -p Delegate=yes synth …`".into()
         }
         Version::V2 => "have the user's manager get it: `sudo mkdir -p /etc/systemd/system/user@.service.d && printf \
@@ -487,7 +535,10 @@ fn sweep(hierarchy: &Hierarchy) {
                 // Refused while somebody is in it.
                 remove(&child);
             } else if is_ours {
-                if let Some(_lock) = lock(&child) {
+                // Another user's are left to that user: waiting for them to go would be in vain.
+                if may_write(&child)
+                    && let Some(_lock) = lock(&child)
+                {
                     tracing::debug!(path = %child.display(), "sweeping what a dead owner left");
                     let deadline = Instant::now() + END_TIMEOUT;
                     for group in children(&child) {
@@ -792,6 +843,40 @@ mod tests {
         drop(living);
         assert!(folders.iter().all(|folder| !folder.exists()));
         assert!(other.create().is_ok());
+    }
+
+    #[test]
+    fn a_unit_of_systemd_is_left_to_it_unless_it_was_handed_over() {
+        let top = tempfile::tempdir().unwrap();
+        let kept = |path: &str| {
+            let ours = top.path().join(path);
+            fs::create_dir_all(&ours).unwrap();
+            kept_by_systemd(&Hierarchy {
+                version: Version::V2,
+                controllers: Vec::new(),
+                top: top.path().to_owned(),
+                ours,
+            })
+        };
+        assert!(kept("system.slice/synth.service"));
+        assert!(kept("system.slice/run-r1.scope"));
+        assert!(kept("user.slice/user-0.slice/session-1.scope"));
+        // A user's manager does not say; containers and machines without systemd have no units.
+        let users = "user.slice/user-1000.slice/user@1000.service/app.slice/run-r1.scope";
+        assert!(!kept(users));
+        assert!(!kept("docker/4f"));
+        assert!(!kept(""));
+        let unit = top.path().join("system.slice/synth.service");
+        let marked = rustix::fs::setxattr(
+            &unit,
+            "user.delegate",
+            b"1",
+            rustix::fs::XattrFlags::empty(),
+        );
+        // Not every file system takes marks.
+        if marked.is_ok() {
+            assert!(!kept("system.slice/synth.service"));
+        }
     }
 
     #[test]

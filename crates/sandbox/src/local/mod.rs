@@ -93,7 +93,12 @@ impl LocalSandboxes {
         let nonces = Nonces::new()?;
         let slots = slots.max(1);
         let parked = if cold { 0 } else { config.parked.min(slots) };
-        let setup = |isolate| Setup { isolate, cold };
+        let preload = config.preload;
+        let setup = |isolate| Setup {
+            isolate,
+            cold,
+            preload,
+        };
         let nursery = |isolate| {
             let nursery = Nursery::new(environment.clone(), &scratch.path, setup(isolate));
             Arc::new(nursery)

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use rustix::fs::{Mode, OFlags, openat};
 use rustix::process::{Signal, geteuid, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt;
@@ -22,7 +23,7 @@ use crate::child::{Child, Ends, remedy};
 use crate::environment::Environment;
 use crate::frame::{self, FrameReader, Hello};
 use crate::isolation::{Lacking, Layer};
-use crate::witness::{Seen, Witness, disk_full};
+use crate::witness::{Seen, Witness, is_full};
 use crate::{MountedFile, SandboxError, SandboxLimits};
 
 /// How long a sandbox may take to be made; a cold one loads the libraries first.
@@ -435,7 +436,10 @@ fn maps_other_users() -> bool {
     })
 }
 
-/// Sees what the kernel counts of a sandbox's control group and of its workspace.
+/// What may be written to beside the workspace, as it is found from there.
+const SCRATCH: [&str; 2] = ["../tmp", "../dev/shm"];
+
+/// Sees what the kernel counts of a sandbox's control group and of its file systems.
 struct GroupWitness {
     group: Arc<Group>,
     workspace: Option<crate::files::Workspace>,
@@ -449,7 +453,17 @@ impl Witness for GroupWitness {
             oom_kills: events.oom_kills,
             refused_forks: events.refused_forks,
             memory_peak: events.memory_peak,
-            disk_full: self.workspace.as_ref().and_then(disk_full),
+            disk_full: self.workspace.as_ref().and_then(any_full),
         }
     }
+}
+
+/// Whether the workspace or a scratch folder is full. Their names are not the agent's to change: the root is read-only.
+fn any_full(workspace: &crate::files::Workspace) -> Option<bool> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let is_scratch_full = SCRATCH.iter().any(|folder| {
+        openat(workspace, *folder, flags, Mode::empty())
+            .is_ok_and(|folder| is_full(folder) == Some(true))
+    });
+    Some(is_full(workspace)? || is_scratch_full)
 }

@@ -165,7 +165,9 @@ pub fn skeleton(root: &Path, interpreter: &[PathBuf]) -> Steps {
     for name in ["dev/shm", "tmp", "workspace", "proc"] {
         steps.folder(&root.join(name));
     }
-    steps.link(&root.join("data"), Path::new("/workspace/data"));
+    for name in ["data", "submission"] {
+        steps.link(&root.join(name), &Path::new("/workspace").join(name));
+    }
     steps.add(
         b'a',
         &[root.as_ref(), LOCKED_NODEV.as_ref()],

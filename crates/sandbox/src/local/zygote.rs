@@ -12,6 +12,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use synth_core::config::Preload;
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
@@ -41,6 +42,8 @@ pub struct Setup {
     pub isolate: bool,
     /// Whether a fork is to load the libraries itself.
     pub cold: bool,
+    /// Which libraries are loaded.
+    pub preload: Preload,
 }
 
 /// The zygote, running.

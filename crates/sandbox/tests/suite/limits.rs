@@ -196,6 +196,28 @@ pub async fn a_full_workspace_is_a_limit_of_its_own(sandboxes: &dyn Sandboxes) {
     sandbox.close().await;
 }
 
+pub async fn a_full_scratch_folder_is_the_same_limit(sandboxes: &dyn Sandboxes) {
+    let mut sandbox = open(sandboxes).await;
+    for folder in ["/tmp", "/dev/shm"] {
+        let fill = format!(
+            "import os\nx = 1\nfor number in range(1000): open(f'{folder}/{{number}}', 'wb').write(bytes(16 << 20))"
+        );
+        let observation = run(&mut sandbox, &fill).await;
+        assert_eq!(
+            observation.outcome,
+            limit(CellLimit::Disk),
+            "{folder}: {observation:?}"
+        );
+        let free = format!(
+            "for name in os.listdir('{folder}'):\n    if name.isdigit(): os.remove(f'{folder}/{{name}}')\nx"
+        );
+        assert_eq!(value(&mut sandbox, &free).await.as_deref(), Some("1"));
+    }
+    let said = run(&mut sandbox, "raise OSError(28, 'no space')").await;
+    assert_eq!(error(&said).0, "OSError");
+    sandbox.close().await;
+}
+
 pub async fn too_many_processes_are_a_limit_of_their_own(sandboxes: &dyn Sandboxes) {
     let few = limited(|limits| limits.processes = 32);
     let mut sandbox = sandboxes.open(&few).await.unwrap();

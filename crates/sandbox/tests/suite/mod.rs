@@ -65,6 +65,7 @@ macro_rules! keeps_the_contract {
             memory_that_is_refused_keeps_the_state
             memory_of_many_processes_counts_together
             a_full_workspace_is_a_limit_of_its_own
+            a_full_scratch_folder_is_the_same_limit
             too_many_processes_are_a_limit_of_their_own
             too_many_threads_are_a_limit_of_their_own
             a_death_is_told_and_the_next_cell_starts_anew

@@ -1,6 +1,6 @@
 //! A Docker backend for tests, where an Engine answers.
 
-use synth_core::config::{SandboxBackend, SandboxConfig};
+use synth_core::config::{Preload, SandboxBackend, SandboxConfig};
 use synth_sandbox::DockerSandboxes;
 use synth_sandbox::docker::{self, Image};
 
@@ -13,7 +13,7 @@ pub fn docker_config() -> SandboxConfig {
     config.docker.image = "synth".into();
     config.docker.warm = 0;
     // Most of a cold start is imports, which few facts are about.
-    config.docker.preload = false;
+    config.preload = Preload::Nothing;
     config
 }
 

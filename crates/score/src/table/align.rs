@@ -1,6 +1,8 @@
 //! Which row of one table belongs to which row of another: the keys must be the same, by value for numbers.
 
 use std::collections::HashMap;
+use std::mem::replace;
+use std::num::NonZeroU32;
 
 use foldhash::fast::RandomState;
 
@@ -60,16 +62,10 @@ struct Codes {
 impl Codes {
     /// The keys so far, told apart by one more column.
     fn with(self, truth: &Column, prediction: &Column, first: bool) -> Self {
-        // Only the truth fills the maps, so that no prediction can make them slow.
-        let mut values: HashMap<Value, u32, RandomState> =
-            HashMap::with_capacity_and_hasher(self.truth.len(), RandomState::default());
-        let of_truth: Vec<u32> = each(truth)
-            .map(|value| {
-                let next = code(values.len());
-                *values.entry(value).or_insert(next)
-            })
-            .collect();
-        let of_prediction = each(prediction).map(|value| values.get(&value).copied());
+        // Only the truth fills the index and the map, so that no prediction can make them slow.
+        let mut values = Index::of(truth);
+        let of_truth: Vec<u32> = each(truth).map(|value| values.enter(value)).collect();
+        let of_prediction = each(prediction).map(|value| values.find(&value));
         if first {
             return Self {
                 prediction: of_prediction.collect(),
@@ -111,16 +107,16 @@ impl Codes {
                 return Err(format!("hidden truth: key {name} stands there twice"));
             }
         }
-        let mut found: Vec<Option<usize>> = vec![None; self.truth.len()];
+        let mut found = vec![MISSING; self.truth.len()];
         for (row, code) in self.prediction.iter().enumerate() {
             let place = code.and_then(|code| found.get_mut(code as usize));
-            if place.is_some_and(|place| place.replace(row).is_some()) {
+            if place.is_some_and(|place| replace(place, row) != MISSING) {
                 return Err(format!("key {} stands there twice", prediction(row)));
             }
         }
-        let missing = found.iter().filter(|row| row.is_none()).count();
-        match found.iter().position(Option::is_none) {
-            None => Ok(found.into_iter().flatten().collect()),
+        let missing = found.iter().filter(|row| **row == MISSING).count();
+        match found.iter().position(|row| *row == MISSING) {
+            None => Ok(found),
             Some(first) => Err(format!(
                 "{missing} of {} keys are missing, {} the first",
                 found.len(),
@@ -130,8 +126,78 @@ impl Codes {
     }
 }
 
+/// Stands for the row of a key that was not found.
+const MISSING: usize = usize::MAX;
+
 fn code(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+/// The code of each different value of one column of the truth, counted up from 0.
+enum Index<'a> {
+    /// Whole numbers that lie close together, as row ids do: by their distance from the least, without hashing.
+    Close {
+        least: i64,
+        codes: Vec<Option<NonZeroU32>>,
+        next: NonZeroU32,
+    },
+    Any(HashMap<Value<'a>, u32, RandomState>),
+}
+
+impl<'a> Index<'a> {
+    /// An empty one for the values of this column.
+    fn of(truth: &Column<'a>) -> Self {
+        if let Column::Whole(cells) = truth
+            && let Some((least, most)) = cells.iter().min().zip(cells.iter().max())
+            && let Some(span) = most.checked_sub(*least)
+            && let Ok(span) = usize::try_from(span)
+            && span / 2 < cells.len()
+        {
+            return Self::Close {
+                least: *least,
+                codes: vec![None; span + 1],
+                next: NonZeroU32::MIN,
+            };
+        }
+        Self::Any(HashMap::with_capacity_and_hasher(
+            truth.len(),
+            RandomState::default(),
+        ))
+    }
+
+    /// The code of a value of the truth; a new one for a new value.
+    fn enter(&mut self, value: Value<'a>) -> u32 {
+        match self {
+            Self::Close { least, codes, next } => {
+                let place = place(*least, &value).and_then(|place| codes.get_mut(place));
+                let code = place
+                    .map(|code| *code.get_or_insert_with(|| replace(next, next.saturating_add(1))));
+                code.map_or(u32::MAX, |code| code.get() - 1)
+            }
+            Self::Any(codes) => {
+                let next = code(codes.len());
+                *codes.entry(value).or_insert(next)
+            }
+        }
+    }
+
+    fn find(&self, value: &Value<'a>) -> Option<u32> {
+        match self {
+            Self::Close { least, codes, .. } => {
+                let code = *codes.get(place(*least, value)?)?;
+                code.map(|code| code.get() - 1)
+            }
+            Self::Any(codes) => codes.get(value).copied(),
+        }
+    }
+}
+
+/// How far a whole number lies above the least one.
+fn place(least: i64, value: &Value) -> Option<usize> {
+    match value {
+        Value::Whole(whole) => usize::try_from(whole.checked_sub(least)?).ok(),
+        _ => None,
+    }
 }
 
 /// A key as it is compared.
@@ -191,6 +257,8 @@ fn each<'a>(column: &'a Column<'a>) -> Box<dyn Iterator<Item = Value<'a>> + 'a> 
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn aligned(keys: &[&str], truth: &str, prediction: &str) -> Result<Vec<usize>, String> {
@@ -211,6 +279,11 @@ mod tests {
                 "id\n1\n18446744073709551615\n",
             ),
             ("id\n007\n8\n", "id\n 8 \n7\n"),
+            ("id\n-3\n-2\n", "id\n-2.0\n-3.0\n0.5\n"),
+            (
+                "id\n-9223372036854775808\n9223372036854775807\n",
+                "id\n9223372036854775807\n-9223372036854775808\n5\n",
+            ),
         ] {
             assert_eq!(
                 aligned(&["id"], truth, prediction).unwrap(),
@@ -230,6 +303,24 @@ mod tests {
         );
         let reason = aligned(&["day", "city"], truth, "city,day\na,2\nb,1\na,2\n").unwrap_err();
         assert_eq!(reason, "key `2, a` stands there twice");
+    }
+
+    proptest! {
+        #[test]
+        fn keys_close_together_and_far_apart_are_found_alike(
+            (truth, shuffled) in prop::collection::hash_set(-20..20_i64, 1..30).prop_flat_map(|ids| {
+                let ids: Vec<i64> = ids.into_iter().collect();
+                (Just(ids.clone()), Just(ids).prop_shuffle())
+            }),
+            factor in prop::sample::select(vec![1, 1 << 40]),
+        ) {
+            let far = |ids: Vec<i64>| ids.into_iter().map(|id| id * factor).collect::<Vec<_>>();
+            let (truth, shuffled) = (far(truth), far(shuffled));
+            let file = |ids: &[i64]| ids.iter().fold("id\n".to_owned(), |file, id| format!("{file}{id}\n"));
+            let rows = aligned(&["id"], &file(&truth), &file(&shuffled)).unwrap();
+            let found: Vec<i64> = rows.iter().map(|row| shuffled[*row]).collect();
+            prop_assert_eq!(found, truth);
+        }
     }
 
     #[test]

@@ -81,15 +81,20 @@ impl<'a> Column<'a> {
         }
     }
 
+    /// How many rows there are.
+    pub const fn len(&self) -> usize {
+        match self {
+            Self::Whole(cells) => cells.len(),
+            Self::Unsigned(cells) => cells.len(),
+            Self::Real(cells) => cells.len(),
+            Self::Bool(cells) => cells.len(),
+            Self::Text(cells) => cells.len(),
+        }
+    }
+
     /// Whether there is no row.
     pub const fn is_empty(&self) -> bool {
-        match self {
-            Self::Whole(cells) => cells.is_empty(),
-            Self::Unsigned(cells) => cells.is_empty(),
-            Self::Real(cells) => cells.is_empty(),
-            Self::Bool(cells) => cells.is_empty(),
-            Self::Text(cells) => cells.is_empty(),
-        }
+        self.len() == 0
     }
 
     /// Whether it holds text.
@@ -114,9 +119,17 @@ impl<'a> Column<'a> {
     }
 }
 
+/// What may stand around a number.
+const BLANKS: [char; 6] = [' ', '\t', '\n', '\r', '\u{b}', '\u{c}'];
+
 /// A number as pandas reads one: decimal, perhaps with an exponent and with blanks around it, or an infinity.
 pub fn number(cell: &str) -> Option<f64> {
-    const BLANKS: [char; 6] = [' ', '\t', '\n', '\r', '\u{b}', '\u{c}'];
+    // Most numbers begin with a digit and need no trimming.
+    if cell.as_bytes().first().is_some_and(u8::is_ascii_digit)
+        && let Ok(number) = cell.parse::<f64>()
+    {
+        return Some(number).filter(|number| number.is_finite());
+    }
     let text = cell.trim_matches(BLANKS);
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
     if unsigned.starts_with(|first: char| first.is_ascii_digit() || first == '.') {
@@ -155,6 +168,11 @@ fn whole(cells: &Cells) -> Result<Column<'_>, Unfit> {
     }
     let mut signed = Vec::with_capacity(cells.len());
     for cell in cells.iter() {
+        // Most need no trimming, and no second look at their digits.
+        if let Ok(number) = cell.parse() {
+            signed.push(number);
+            continue;
+        }
         match integer(cell) {
             None => return Err(Unfit::NoInteger),
             Some(digits) => match digits.parse() {
@@ -180,7 +198,7 @@ fn unsigned(cells: &Cells) -> Result<Column<'_>, Unfit> {
 
 /// The digits of an integer with their sign.
 fn integer(cell: &str) -> Option<&str> {
-    let text = cell.trim_matches([' ', '\t', '\n', '\r', '\u{b}', '\u{c}']);
+    let text = cell.trim_matches(BLANKS);
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
     (!digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())).then_some(text)
 }

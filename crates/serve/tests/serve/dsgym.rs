@@ -145,3 +145,50 @@ async fn the_data_folder_is_shown_to_every_tenant_and_nobody_changes_it() {
     assert_eq!(written["outputs"][0]["type"], "error");
     place.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_submission_is_found_on_the_host_until_the_container_is_fresh() {
+    let shown = tempfile::tempdir().unwrap();
+    let folder = shown.path().join("submissions");
+    let file = folder.join("container_000/submission.csv");
+    // What an earlier server left is nobody's.
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    fs::write(&file, "stale").unwrap();
+    fs::write(file.with_file_name("kept.csv"), "a copy").unwrap();
+    let options = folder.clone();
+    let place = Place::with(Api::Dsgym, |set| set.submissions = Some(options)).await;
+    let id = allocate(&place).await.unwrap();
+    assert!(!file.exists());
+    let write = async |place: &Place, text: &str| {
+        let code = format!("open('/submission/submission.csv', 'w').write('{text}')");
+        execute(place, id, &code).await;
+        fs::read_to_string(&file).unwrap()
+    };
+    assert_eq!(write(&place, "first").await, "first");
+    assert_eq!(write(&place, "second").await, "second");
+    // A cell that ends Python takes its files with it, but not what was handed out, and the place is there again.
+    execute(&place, id, "import os; os._exit(1)").await;
+    assert_eq!(fs::read_to_string(&file).unwrap(), "second");
+    assert_eq!(write(&place, "third").await, "third");
+    // It is no way out of the sandbox.
+    let secret = shown.path().join("secret");
+    fs::write(&secret, "secret").unwrap();
+    let code = format!(
+        "import os; os.remove('/submission/submission.csv'); os.symlink('{}', '/submission/submission.csv')",
+        secret.display()
+    );
+    execute(&place, id, &code).await;
+    assert_eq!(fs::read_to_string(&file).unwrap(), "third");
+    place.post("/session/0/restart", &Value::Null).await;
+    assert!(!file.exists());
+    assert_eq!(write(&place, "fourth").await, "fourth");
+    place.post("/deallocate/0", &Value::Null).await;
+    assert_eq!(fs::read_to_string(&file).unwrap(), "fourth");
+    assert_eq!(allocate(&place).await, Some(0));
+    assert!(!file.exists());
+    assert_eq!(
+        fs::read_to_string(file.with_file_name("kept.csv")).unwrap(),
+        "a copy"
+    );
+    place.stop().await;
+}

@@ -35,6 +35,11 @@ pub fn filters(reading: &Reading) -> Vec<Filter> {
     found
 }
 
+/// Whether a text has a name in it at all, in letters of any case. A pattern of a column's own is dear, and most columns are not spoken of.
+fn speaks_of(text: &str, name: &str) -> bool {
+    text.to_lowercase().contains(&name.to_lowercase())
+}
+
 /// `Grade = 'C'`, `(ANGLE) equal to 90`.
 fn equality(reading: &Reading, column: &Column) -> Option<String> {
     let source = format!(
@@ -46,17 +51,20 @@ fn equality(reading: &Reading, column: &Column) -> Option<String> {
         r"(?i)\b{} (?:exactly )?(?:of|equal to|exactly equal to) (\d+(?:\.\d+)?)",
         regex::escape(&words)
     );
-    let expression = Regex::new(&source).ok()?;
     let text = reading.text();
-    let all: Vec<String> = expression
-        .captures_iter(&text)
-        .map(|found| found[1].to_owned())
-        .collect();
+    let mut all: Vec<String> = Vec::new();
+    if speaks_of(&text, column.name.trim()) {
+        let expression = Regex::new(&source).ok()?;
+        let found = expression.captures_iter(&text);
+        all.extend(found.map(|found| found[1].to_owned()));
+    }
     let value = match all.first() {
         // Several values of one column are groups to compare, not a condition.
         Some(first) if all.iter().all(|value| value == first) => first.clone(),
-        Some(_) => return None,
-        None => Regex::new(&spelt).ok()?.captures(&reading.question.text)?[1].to_owned(),
+        None if speaks_of(&reading.question.text, &words) => {
+            Regex::new(&spelt).ok()?.captures(&reading.question.text)?[1].to_owned()
+        }
+        _ => return None,
     };
     let name = literal(&column.name);
     if value.parse::<f64>().is_ok() && column.kind != "text" {
@@ -113,6 +121,9 @@ fn named_value(reading: &Reading, column: &Column) -> Option<String> {
         ));
     }
     // A quoted value right before the column's own name, though the description does not show it.
+    if !speaks_of(&lower, column.name.trim()) {
+        return None;
+    }
     let source = format!(
         r#"["']([^"'\n]{{2,30}})["']\s+{}\b"#,
         regex::escape(&column.name.trim().to_lowercase())

@@ -170,11 +170,17 @@ fn peek(blobs: &Blobs, file: &DataFile) -> Result<Option<Table>, Refusal> {
     std::fs::File::open(blobs.path(file.blake3))
         .and_then(|open| open.take(PEEKED_BYTES).read_to_end(&mut bytes))
         .map_err(|error| unreadable(file, &error))?;
+    let is_cut = file.bytes > PEEKED_BYTES;
+    if is_cut {
+        // Half a letter would make the whole of it look like another encoding.
+        let lines = bytes.iter().rposition(|byte| matches!(byte, b'\n' | b'\r'));
+        bytes.truncate(lines.map_or(0, |last| last + 1));
+    }
     let mut table = read_table(&bytes).ok();
     if let Some(table) = &mut table
-        && file.bytes > PEEKED_BYTES
+        && is_cut
     {
-        // The last row may be half of one.
+        // The last row may end within a quoted cell.
         table.rows.pop();
     }
     Ok(table)

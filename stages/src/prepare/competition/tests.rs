@@ -666,6 +666,30 @@ fn later_stages_nested_folders_and_original_test_files_are_seen_to() {
 }
 
 #[test]
+fn a_large_table_is_recognised_wherever_the_look_at_it_ends() {
+    let text = "é".repeat(300);
+    let mut half_letters = 0;
+    // One of two neighbouring lengths ends the look within a letter.
+    for blank in ["", " "] {
+        let known = rows("id,w,größe", 0..1000, |i| {
+            format!("{i},{blank}{text},{}", i * 31 % 97)
+        });
+        half_letters += usize::from(std::str::from_utf8(&known.as_bytes()[..1 << 18]).is_err());
+        let files = [
+            ("known.csv", known),
+            ("test.csv", rows("id,w", 1000..1060, |i| format!("{i},é"))),
+            (
+                "sample_submission.csv",
+                rows("id,größe", 1000..1060, |i| format!("{i},0")),
+            ),
+        ];
+        let task = world("RMSE", &files).task();
+        assert_eq!(rule(&task).targets, ["größe"]);
+    }
+    assert!(half_letters > 0, "no look ends within a letter");
+}
+
+#[test]
 fn what_cannot_become_a_task_says_why() {
     let good = single(|i| format!("{i}.5"), "0.0");
     let but = |path: &str, text: String| -> Vec<(&'static str, String)> {

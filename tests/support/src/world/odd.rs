@@ -61,6 +61,19 @@ pub(super) fn all() -> Vec<Competition> {
         ending: "zip",
     };
 
+    // Little to load, much to unpack: twelve times the same zeros, zipped twice.
+    let zeros = archive::zip(&[("zeros.csv", &vec![b'0'; 8 << 20])]);
+    let names: Vec<String> = (0..12).map(|number| format!("{number}.zip")).collect();
+    let zeros: Vec<(&str, &[u8])> = names
+        .iter()
+        .map(|name| (name.as_str(), zeros.as_ref()))
+        .collect();
+    let mut bomb = plain(3009, "paper-bomb");
+    bomb.bundle = Bundle::Raw {
+        bytes: archive::zip(&zeros).into(),
+        ending: "zip",
+    };
+
     let whole = plain(3005, "half-a-zip");
     let contents: Vec<_> = whole
         .files
@@ -100,6 +113,6 @@ pub(super) fn all() -> Vec<Competition> {
     }];
 
     vec![
-        nested, zipped, no_sample, hostile, half, one_class, one_column, bare_pages,
+        nested, zipped, no_sample, hostile, bomb, half, one_class, one_column, bare_pages,
     ]
 }

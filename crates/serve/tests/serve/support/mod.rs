@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::Value;
-use synth_core::config::SandboxConfig;
+use synth_core::config::{Preload, SandboxConfig};
 use synth_sandbox::{SandboxLimits, open_backend};
 use synth_score::Scorer;
 use synth_serve::{Api, ClientLimits, Leases, Options, Server, Tokens};
@@ -49,6 +49,7 @@ pub fn options(api: Api, folder: &TempDir) -> Options {
             ..SandboxLimits::default()
         },
         data: None,
+        submissions: None,
         images: Vec::new(),
         scratch: folder.path().join("tmp"),
         scorer: Scorer::Here,
@@ -68,6 +69,7 @@ impl Place {
             cache: std::env::var_os("SYNTH__SANDBOX__CACHE")
                 .map(Into::into)
                 .unwrap_or_default(),
+            preload: Preload::Pandas,
             ..synth_core::config::load(&[]).unwrap().sandbox
         };
         let say = |text: &str| println!("{text}");
