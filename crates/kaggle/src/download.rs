@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs::{self, File};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use reqwest::Method;
@@ -144,6 +145,14 @@ pub struct Progress {
     pub total: Option<u64>,
 }
 
+/// Who watches a download, and may say that it is far enough for now.
+pub type Watch<'a> = dyn Fn(Progress) -> ControlFlow<()> + Send + Sync + 'a;
+
+/// Watches nothing.
+pub fn unwatched(_: Progress) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
 /// A download that is whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Downloaded {
@@ -167,6 +176,7 @@ pub struct Downloaded {
 
 impl Kaggle {
     /// Downloads to `path`. A partial file beside it goes on where it ended, also after a kill; a failure keeps it.
+    /// When `progress` says that it is far enough, [`KaggleError::Stopped`], and every byte that came is in the partial file.
     ///
     /// One file that arrives as a zip file of itself is taken out of it.
     pub async fn download(
@@ -174,7 +184,7 @@ impl Kaggle {
         artifact: &Artifact,
         path: &Path,
         limits: &DownloadLimits,
-        progress: &(dyn Fn(Progress) + Send + Sync),
+        progress: &Watch<'_>,
     ) -> Result<Downloaded, KaggleError> {
         let call = artifact.call()?;
         let _place = self.downloads.enter().await;
@@ -219,7 +229,7 @@ impl Kaggle {
         call: &Call,
         part: &mut Part,
         limits: &DownloadLimits,
-        progress: &(dyn Fn(Progress) + Send + Sync),
+        progress: &Watch<'_>,
     ) -> Result<u32, KaggleError> {
         let mut course = Course::from(part.len);
         let mut tries = Tries::new(call, &self.downloads, self.options.download_patience);

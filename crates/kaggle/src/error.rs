@@ -124,6 +124,12 @@ pub enum KaggleError {
         /// The partial file.
         path: PathBuf,
     },
+    /// Whoever watched the download said that it is far enough for now.
+    #[error("`{what}` was stopped on its way; the next download goes on")]
+    Stopped {
+        /// What was asked for.
+        what: String,
+    },
     /// A name that cannot be one of Kaggle's.
     #[error("`{name}` is not a name that Kaggle could have given; correct it")]
     BadName {
@@ -157,7 +163,8 @@ impl KaggleError {
             | Self::Transient { .. }
             | Self::Corrupt { .. }
             | Self::DiskFull { .. }
-            | Self::Busy { .. } => true,
+            | Self::Busy { .. }
+            | Self::Stopped { .. } => true,
             Self::Unauthenticated { .. }
             | Self::RulesNotAccepted { .. }
             | Self::NotJoined { .. }
@@ -197,6 +204,7 @@ impl KaggleError {
             Self::DiskFull { .. } => "disk_full",
             Self::Corrupt { .. } => "corrupt",
             Self::Busy { .. } => "busy",
+            Self::Stopped { .. } => "stopped",
             Self::BadName { .. } => "bad_name",
             Self::Configuration { .. } => "configuration",
             Self::Unpack(error) => error.reason(),

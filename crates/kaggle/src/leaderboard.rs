@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::meta::{Table, time};
 use crate::unpack::{Content, UnpackLimits, unpack};
-use crate::{Artifact, DownloadLimits, Kaggle, KaggleError};
+use crate::{Artifact, DownloadLimits, Kaggle, KaggleError, unwatched};
 
 const CALL: &str = "DownloadLeaderboard";
 
@@ -41,7 +41,8 @@ impl Kaggle {
         let artifact = Artifact::Leaderboard {
             slug: slug.to_owned(),
         };
-        self.download(&artifact, scratch, limits, &|_| {}).await?;
+        self.download(&artifact, scratch, limits, &unwatched)
+            .await?;
         let path = scratch.to_owned();
         tokio::task::spawn_blocking(move || {
             let standings = read_leaderboard(&path, max_rows);

@@ -34,7 +34,7 @@ pub use competitions::{CompetitionFilter, Fetched, Version};
 pub use credentials::Credentials;
 pub use datasets::DatasetFilter;
 pub use disk::free_bytes;
-pub use download::{Artifact, DownloadLimits, Downloaded, Progress};
+pub use download::{Artifact, DownloadLimits, Downloaded, Progress, Watch, unwatched};
 pub use error::KaggleError;
 pub use leaderboard::{Standing, read_leaderboard};
 pub use licence::spdx;

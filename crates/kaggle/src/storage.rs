@@ -1,5 +1,7 @@
 //! One request for a file's bytes: to the API for an address, then to the storage host, which gets no credentials.
 
+use std::ops::ControlFlow;
+
 use data_encoding::BASE64;
 use reqwest::header::{
     CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue,
@@ -9,6 +11,7 @@ use reqwest::{Response, StatusCode};
 
 use crate::call::Call;
 use crate::client::{self, error_body, passing};
+use crate::download::Watch;
 use crate::fault::{Fault, retry_after};
 use crate::part::{Origin, Part};
 use crate::{DownloadLimits, Kaggle, KaggleError, Progress, disk};
@@ -49,7 +52,7 @@ impl Kaggle {
         part: &mut Part,
         limits: &DownloadLimits,
         course: &mut Course,
-        progress: &(dyn Fn(Progress) + Send + Sync),
+        progress: &Watch<'_>,
     ) -> Result<(), Fault> {
         let response = self.response(call, &HeaderMap::new()).await?;
         let resumed = part.origin.validator().filter(|_| part.len > 0);
@@ -150,11 +153,11 @@ impl Kaggle {
         part: &mut Part,
         limits: &DownloadLimits,
         course: &mut Course,
-        progress: &(dyn Fn(Progress) + Send + Sync),
+        progress: &Watch<'_>,
     ) -> Result<(), Fault> {
         let total = part.origin.total;
         let report = |bytes| progress(Progress { bytes, total });
-        report(part.len);
+        stop_if(report(part.len), call)?;
         let mut unchecked = 0;
         while let Some(chunk) = response.chunk().await.map_err(|error| passing(&error))? {
             let len = part.len + chunk.len() as u64;
@@ -173,7 +176,10 @@ impl Kaggle {
                 course.farthest = part.len;
                 course.refusals = 0;
             }
-            report(part.len);
+            let far_enough = report(part.len);
+            if total != Some(part.len) {
+                stop_if(far_enough, call)?;
+            }
         }
         Ok(())
     }
@@ -198,6 +204,15 @@ fn check_size(what: &str, bytes: Option<u64>, max: u64) -> Result<(), Fault> {
             max,
         })),
         _ => Ok(()),
+    }
+}
+
+fn stop_if(far_enough: ControlFlow<()>, call: &Call) -> Result<(), Fault> {
+    match far_enough {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => Err(Fault::Final(KaggleError::Stopped {
+            what: call.what.clone(),
+        })),
     }
 }
 

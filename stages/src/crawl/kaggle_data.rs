@@ -2,11 +2,14 @@
 //! listed.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use synth_core::{DataFile, Fingerprint, ListedFile, Origin, Source};
-use synth_kaggle::{Artifact, DownloadLimits, Kaggle, UnpackError, UnpackLimits, unpack};
+use synth_kaggle::{
+    Artifact, DownloadLimits, Kaggle, KaggleError, UnpackError, UnpackLimits, unpack,
+};
 use synth_pipeline::{Blobs, Event, Rejected, StageError};
 
 use super::kaggle_look::{Trouble, trouble};
@@ -151,6 +154,11 @@ async fn fetch(
                 all,
             });
         }
+        if purse.is_spent() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     };
     let downloaded = kaggle.download(artifact, archive, &limits, &progress);
     tokio::select! {
@@ -161,11 +169,13 @@ async fn fetch(
                 tracing::debug!(%artifact, bytes = downloaded.bytes, resumed_from = downloaded.resumed_from, "downloaded");
                 Ok(None)
             }
+            Err(KaggleError::Stopped { .. }) => Ok(Some(left(part_bytes(archive)))),
             Err(error) => {
                 forget_nothing(archive);
                 Err(trouble(error))
             }
         },
+        // One that waits for its turn, or for bytes.
         () = purse.spent() => Ok(Some(left(part_bytes(archive)))),
         // What is here of it is kept, so there is no sense in waiting for the rest.
         () = cx.cancel.soft() => Err(Trouble::Stop(StageError::Interrupted)),

@@ -224,7 +224,8 @@ pub(super) fn trouble(error: KaggleError) -> Trouble {
         | KaggleError::Decode { .. }
         | KaggleError::Pagination { .. }
         | KaggleError::Corrupt { .. }
-        | KaggleError::Busy { .. } => {
+        | KaggleError::Busy { .. }
+        | KaggleError::Stopped { .. } => {
             Trouble::Failed(RecordError::spurious(FailureKind::Data, reason, message))
         }
     }

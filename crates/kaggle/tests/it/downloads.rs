@@ -1,5 +1,6 @@
 //! Downloads through faults: what is there is kept, what is sent is whole, and the storage host learns nothing.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,7 +12,8 @@ use data_encoding::BASE64;
 use futures::StreamExt;
 use md5::{Digest, Md5};
 use synth_kaggle::{
-    Artifact, Content, DownloadLimits, Downloaded, Kaggle, KaggleError, KaggleOptions,
+    Artifact, Content, DownloadLimits, Downloaded, Kaggle, KaggleError, KaggleOptions, Progress,
+    unwatched,
 };
 
 use crate::archives::zip_of;
@@ -104,7 +106,7 @@ fn bundle() -> Artifact {
 
 async fn get(kaggle: &Kaggle, path: &Path) -> Result<Downloaded, KaggleError> {
     kaggle
-        .download(&bundle(), path, &DownloadLimits::default(), &|_| {})
+        .download(&bundle(), path, &DownloadLimits::default(), &unwatched)
         .await
 }
 
@@ -115,6 +117,36 @@ fn left(folder: &Path) -> Vec<String> {
         .collect();
     names.sort();
     names
+}
+
+#[tokio::test]
+async fn a_download_stops_where_it_is_told_to_and_goes_on_from_there() {
+    let content = zip_of(&[("train.csv", &noise(3_000_000))]);
+    let sent = content.clone();
+    let storage = Server::start(move |_, seen| store(seen, &sent, "\"a\"")).await;
+    let api = api(&storage).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("titanic");
+    let enough = |limit: u64| {
+        let kaggle = kaggle(&api);
+        let path = path.clone();
+        async move {
+            let limits = DownloadLimits::default();
+            let watch = move |progress: Progress| match progress.bytes < limit {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            };
+            kaggle.download(&bundle(), &path, &limits, &watch).await
+        }
+    };
+    let stopped = enough(1_000_000).await.unwrap_err();
+    assert!(matches!(stopped, KaggleError::Stopped { .. }), "{stopped}");
+    let part = std::fs::read(folder.path().join("titanic.part")).unwrap();
+    assert!((1_000_000..2_900_000).contains(&part.len()));
+    assert!(content.starts_with(&part));
+    let whole = enough(content.len() as u64).await.unwrap();
+    assert_eq!(whole.resumed_from, part.len() as u64);
+    assert_eq!(std::fs::read(&path).unwrap(), content);
 }
 
 #[tokio::test]
@@ -129,6 +161,7 @@ async fn a_bundle_arrives_whole_and_the_storage_host_learns_nothing() {
     let downloaded = kaggle(&api)
         .download(&bundle(), &path, &DownloadLimits::default(), &|progress| {
             reports.lock().unwrap().push(progress);
+            ControlFlow::Continue(())
         })
         .await
         .unwrap();
@@ -437,7 +470,7 @@ async fn more_than_is_allowed_is_not_fetched_announced_or_not() {
         let limits = DownloadLimits { max_bytes: 4_999 };
         let path = folder.path().join("x");
         let error = kaggle(&api)
-            .download(&bundle(), &path, &limits, &|_| {})
+            .download(&bundle(), &path, &limits, &unwatched)
             .await
             .unwrap_err();
         assert!(
@@ -492,7 +525,7 @@ async fn one_file_that_arrives_zipped_is_taken_out_and_a_document_is_not() {
     let path = folder.path().join("x");
     let get = async |name: &str| {
         kaggle
-            .download(&file(name), &path, &DownloadLimits::default(), &|_| {})
+            .download(&file(name), &path, &DownloadLimits::default(), &unwatched)
             .await
             .unwrap()
     };
@@ -534,7 +567,7 @@ async fn a_partial_file_of_something_else_is_not_gone_on_with() {
         slug: "other".to_owned(),
     };
     let downloaded = kaggle(&api)
-        .download(&other, &path, &DownloadLimits::default(), &|_| {})
+        .download(&other, &path, &DownloadLimits::default(), &unwatched)
         .await
         .unwrap();
     assert_eq!(

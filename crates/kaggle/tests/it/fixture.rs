@@ -9,7 +9,7 @@ use std::time::Duration;
 use synth_fixtures::{Fault, Fixture, Host, KEY, Rest, Rule, TOKEN, USERNAME, World};
 use synth_kaggle::{
     Artifact, Competition, CompetitionFilter, Credentials, DatasetFilter, Dialect, DownloadLimits,
-    Fetched, Kaggle, KaggleError, KaggleOptions, UnpackLimits, Version, unpack,
+    Fetched, Kaggle, KaggleError, KaggleOptions, UnpackLimits, Version, unpack, unwatched,
 };
 
 use crate::support::options_at;
@@ -109,7 +109,7 @@ async fn every_bundle_is_what_its_list_says_or_has_a_reason() {
         let listed: BTreeSet<_> = listed.iter().map(|file| file.path().to_owned()).collect();
         let artifact = Artifact::CompetitionBundle { slug };
         let limits = DownloadLimits { max_bytes: 1 << 30 };
-        let downloaded = match kaggle.download(&artifact, &path, &limits, &|_| {}).await {
+        let downloaded = match kaggle.download(&artifact, &path, &limits, &unwatched).await {
             Ok(downloaded) => downloaded,
             Err(error) => {
                 assert!(
@@ -157,7 +157,7 @@ async fn a_download_survives_every_fault_of_the_storage_host() {
     let limits = DownloadLimits::default();
     let path = folder.path().join("whole");
     open(&fixture)
-        .download(&artifact, &path, &limits, &|_| {})
+        .download(&artifact, &path, &limits, &unwatched)
         .await
         .unwrap();
     let expected = std::fs::read(&path).unwrap();
@@ -196,7 +196,7 @@ async fn a_download_survives_every_fault_of_the_storage_host() {
         }
         let path = folder.path().join("x");
         let result = open(&fixture)
-            .download(&artifact, &path, &limits, &|_| {})
+            .download(&artifact, &path, &limits, &unwatched)
             .await;
         result.unwrap_or_else(|error| panic!("{text}: {error}"));
         assert!(std::fs::read(&path).unwrap() == expected, "{text}");
@@ -206,7 +206,7 @@ async fn a_download_survives_every_fault_of_the_storage_host() {
     fixture.fault(Rule::new(Fault::Half));
     let path = folder.path().join("half");
     let result = open(&fixture)
-        .download(&artifact, &path, &limits, &|_| {})
+        .download(&artifact, &path, &limits, &unwatched)
         .await;
     assert!(result.is_ok());
     let error = unpack(&path, &UnpackLimits::default(), &mut |_, _| Ok(())).unwrap_err();
@@ -278,7 +278,7 @@ async fn datasets_are_listed_described_and_downloaded_by_anybody() {
             };
             let limits = DownloadLimits::default();
             let downloaded = kaggle
-                .download(&artifact, &path, &limits, &|_| {})
+                .download(&artifact, &path, &limits, &unwatched)
                 .await
                 .unwrap();
             assert!(downloaded.bytes > 0);
@@ -458,7 +458,7 @@ async fn download_until_killed() {
             &artifact,
             Path::new(&path),
             &DownloadLimits::default(),
-            &|_| {},
+            &unwatched,
         )
         .await;
     panic!("it was to be killed: {result:?}");
@@ -508,7 +508,7 @@ async fn a_download_goes_on_after_its_process_was_killed() {
     fixture.forget_requests();
     let artifact = Artifact::CompetitionBundle { slug };
     let downloaded = open(&fixture)
-        .download(&artifact, &path, &DownloadLimits::default(), &|_| {})
+        .download(&artifact, &path, &DownloadLimits::default(), &unwatched)
         .await
         .unwrap();
     assert_eq!(
