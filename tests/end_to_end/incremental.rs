@@ -164,7 +164,7 @@ fn adding_a_source_works_on_that_source_only() {
 
     let second = place
         .run()
-        .set("sources.bundled.only", r#"["iris", "shop", "macro"]"#)
+        .set("sources.bundled.only", r#"["diabetes", "shop", "macro"]"#)
         .succeed();
     assert_eq!(worked(&second)[..4], [1; 4]);
     let more = |stage: &str| {
@@ -181,7 +181,7 @@ fn adding_a_source_works_on_that_source_only() {
     let at_once = Place::at(&endpoint);
     at_once
         .run()
-        .set("sources.bundled.only", r#"["iris", "shop", "macro"]"#)
+        .set("sources.bundled.only", r#"["diabetes", "shop", "macro"]"#)
         .succeed();
     let sorted = |place: &Place| {
         let mut rows = sft_rows(place);

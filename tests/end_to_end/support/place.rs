@@ -19,7 +19,7 @@ sandboxes = 3
 
 [sources.bundled]
 kind = "bundled"
-only = ["iris", "shop"]
+only = ["diabetes", "shop"]
 
 [prepare]
 eval_share = 0.5
