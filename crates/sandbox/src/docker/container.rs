@@ -144,10 +144,15 @@ async fn warm_up(host: &Host, docker: &Docker, id: &str) -> Result<Attached, San
     let ready = attached.hear::<Ready>().await;
     match ready {
         Ok(Ready { version }) if version == frame::VERSION => Ok(attached),
-        _ => Err(SandboxError::Open(format!(
-            "its container did not get ready: {}",
-            attached.log()
-        ))),
+        _ => {
+            let mut said = attached.log();
+            if said.is_empty() {
+                said = "it ended without a word".to_owned();
+            }
+            Err(SandboxError::Open(format!(
+                "its container did not get ready: {said}"
+            )))
+        }
     }
 }
 

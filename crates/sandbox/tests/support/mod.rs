@@ -4,7 +4,8 @@ use synth_core::config::{Preload, SandboxBackend, SandboxConfig};
 use synth_sandbox::DockerSandboxes;
 use synth_sandbox::docker::{self, Image};
 
-/// Containers on this machine's Engine, none of them started ahead: hardly two tests want the same.
+/// Containers on this machine's Engine or that of `DOCKER_HOST`, none of them started ahead: hardly two tests want the same.
+/// `SYNTH_TEST_DOCKER_RUNTIME` names another runtime than the Engine's own, such as `runsc`.
 pub fn docker_config() -> SandboxConfig {
     let mut config = SandboxConfig {
         backend: SandboxBackend::Docker,
@@ -12,6 +13,7 @@ pub fn docker_config() -> SandboxConfig {
     };
     config.docker.image = "synth".into();
     config.docker.warm = 0;
+    config.docker.runtime = std::env::var("SYNTH_TEST_DOCKER_RUNTIME").unwrap_or_default();
     // Most of a cold start is imports, which few facts are about.
     config.preload = Preload::Nothing;
     config
