@@ -147,7 +147,7 @@ async fn warm_up(host: &Host, docker: &Docker, id: &str) -> Result<Attached, San
         _ => {
             let mut said = attached.log();
             if said.is_empty() {
-                said = "it ended without a word".to_owned();
+                said.push_str("it ended without a word");
             }
             Err(SandboxError::Open(format!(
                 "its container did not get ready: {said}"
