@@ -11,7 +11,7 @@ HARD = [
     "--network=none", "--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges:true",
     f"--security-opt=seccomp={SANDBOX}/image/seccomp.json", "--memory=3g", "--memory-swap=3g", "--cpus=1", "--pids-limit=257",
     "--ipc=private", "--log-driver=none", "--shm-size=256m", "--user=1000:1000", "--workdir=/",
-    "--tmpfs=/workspace:rw,exec,nosuid,nodev,size=1g", "--tmpfs=/tmp:rw,exec,nosuid,nodev,size=256m",
+    "--tmpfs=/workspace:rw,exec,nosuid,nodev,size=1g,uid=1000,gid=1000", "--tmpfs=/tmp:rw,exec,nosuid,nodev,size=256m,uid=1000,gid=1000",
     "--env=OMP_NUM_THREADS=1", "--env=OPENBLAS_NUM_THREADS=1", "--env=HOME=/workspace", "--env=MPLCONFIGDIR=/tmp/.matplotlib",
 ]  # fmt: skip
 
